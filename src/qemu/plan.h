@@ -38,7 +38,6 @@ struct dv_qemu_image {
 	char *path;	  /* absolute at first; may be set to one relative to the folder (--copy-image) */
 	char *format;	  /* "raw", "qcow2"...; NULL until dv_qemu_disks_create() has looked */
 	char *overlay;	  /* file name in the folder; NULL when the drive is read-only */
-	bool copied;	  /* no overlay: the folder's own raw copy is used (firmware variables); see overlay */
 	uint64_t virtual_bytes; /* 0 until dv_qemu_disks_create() has looked */
 	char **backing;	  /* absolute paths of the images below path (its backing chain); NULL: none or not
 			     looked yet. NULL-terminated */
@@ -51,7 +50,7 @@ struct dv_qemu_file {
 	char *stored; /* where it is in the folder, relative to it; NULL (then path is used) until set */
 };
 
-struct dv_qemu_plan_arg; /* private */
+struct dv_qemu_plan_arg; /* private: plan_build.h */
 
 struct dv_qemu_plan {
 	char *binary;	 /* argv[0] as given */

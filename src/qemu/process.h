@@ -27,6 +27,7 @@ struct dv_process_options {
 	const char *directory;	 /* working directory; NULL: ours */
 	bool terminal;		 /* stdin and stdout are ours (same process group: the console and Ctrl-C work);
 				    else stdin and stdout are /dev/null and the child has its own group */
+	int stdio[3];		 /* descriptors for stdin, stdout, stderr, above 2; 0: as the other members say */
 	const char *stdout_path; /* instead of the above; NULL: as said */
 	const char *stderr_path; /* a file, truncated; NULL: our stderr */
 	const int *keep_fds;	 /* descriptors that stay open across exec (same numbers); others above 2 close */
@@ -57,8 +58,11 @@ struct dv_error *dv_process_check(const struct dv_process *process);
 /* The last lines (at most max_bytes) of what the child wrote to stderr_path; "" when there is nothing. */
 char *dv_process_stderr_tail(const struct dv_process *process, size_t max_bytes);
 
-/* Runs a program to its end and appends its stdout to *ret; errors as dv_process_start and _check. */
 struct dv_buf;
+/*
+ * Runs a program to its end; what it writes to stdout and stderr is appended to ret (may be NULL), when it
+ * is not more than max_bytes. Errors: as dv_process_start(), and DV_ERROR_EXITED with those words.
+ */
 struct dv_error *dv_process_run(char *const *argv, size_t max_bytes, struct dv_buf *ret);
 
 #endif
