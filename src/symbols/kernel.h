@@ -16,6 +16,10 @@ struct dv_kernel;
 
 /* Errors name the file, what was looked for in it, and where: "X: no kallsyms found ...". */
 struct dv_error *dv_kernel_open(const char *path, struct dv_kernel **ret);
+/* The same of a file in memory, borrowed until dv_kernel_release_image or _destroy. The unpacked image may
+ * have max_unpacked_bytes, at most 1 GiB. */
+struct dv_error *dv_kernel_open_memory(const void *data, size_t len, size_t max_unpacked_bytes,
+				       struct dv_kernel **ret);
 void dv_kernel_destroy(struct dv_kernel *kernel);
 DV_DEFINE_CLEANUP(struct dv_kernel, dv_kernel_destroy);
 

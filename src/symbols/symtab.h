@@ -27,13 +27,19 @@ void dv_symtab_destroy(struct dv_symtab *symtab);
 DV_DEFINE_CLEANUP(struct dv_symtab, dv_symtab_destroy);
 struct dv_error *dv_symtab_add(struct dv_symtab *symtab, uint64_t vaddr, uint64_t size_bytes, char type,
 			       const char *name);
+/*
+ * Says that [start, end) holds code. With at least one such range, code-typed symbols outside of all
+ * ranges are no functions, and a function whose size is not known ends with its range at the latest.
+ */
+struct dv_error *dv_symtab_add_text(struct dv_symtab *symtab, uint64_t start, uint64_t end);
 /* Sorts, fills in sizes, and makes the name index. Of several functions at one address the global one
  * comes first, then the one with fewer leading underscores, then the shorter. */
 struct dv_error *dv_symtab_seal(struct dv_symtab *symtab);
 
 size_t dv_symtab_count(const struct dv_symtab *symtab);
 const struct dv_symbol *dv_symtab_get(const struct dv_symtab *symtab, size_t index);
-/* The function with vaddr <= address < vaddr + size_bytes, or NULL. The preferred one of several. */
+/* The function with vaddr <= address < vaddr + size_bytes, or NULL. Of several, the one that starts
+ * last, and of those the preferred one. */
 const struct dv_symbol *dv_symtab_function_at(const struct dv_symtab *symtab, uint64_t address);
 /* The first symbol of this name in address order, or NULL. */
 const struct dv_symbol *dv_symtab_find(const struct dv_symtab *symtab, const char *name);
