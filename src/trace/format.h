@@ -25,6 +25,7 @@ enum dv_slice_kind {
 	DV_SLICE_SYSCALL,
 	DV_SLICE_KINDS,
 };
+#define DV_SLICE_KIND_NAMES {"call", "tail call", "interrupt", "exception", "syscall"}
 
 /* Whose code: decides the name's look-up. */
 enum dv_function_space {

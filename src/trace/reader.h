@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reads a .dvtrace that writer.h wrote: finished, cut short (its writer was killed or the disk was
+ * full), or damaged. All up to the damage can be read; dv_trace_reader_damage() says where it is and
+ * what was found. It knows our own subset of Perfetto's format, no more.
+ *
+ * The file is mapped. A reader is used by one thread at a time.
+ */
+#ifndef DV_TRACE_READER_H
+#define DV_TRACE_READER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "trace/format.h"
+
+struct dv_trace_reader;
+
+struct dv_trace_note {
+	const char *key, *value;
+};
+
+/* What the head and the blocks' headers say. Strings belong to the reader; NULL where not given. */
+struct dv_trace_metadata {
+	uint32_t version;
+	enum dv_trace_clock clock;
+	bool exact;
+	const char *exact_reason, *kernel_banner, *kernel_build_id, *directory;
+	const char *const *command; /* NULL-terminated */
+	const struct dv_trace_note *notes; /* in the order they were made; a key may come again */
+	size_t note_count;
+	bool finished;		/* has its index: everything was written */
+	uint64_t first_icount;	/* of the first block; 0 without one */
+	uint64_t last_icount;	/* of the end of the recording, else of the last block */
+	uint64_t begins, ends, switches; /* in all readable blocks */
+	uint64_t raw_bytes, file_bytes;
+};
+
+struct dv_trace_block_info {
+	uint64_t offset, file_bytes; /* of its packets, without the header that follows */
+	uint64_t first_icount, last_icount; /* inclusive; blocks may overlap a little */
+	uint64_t raw_bytes, begins, ends, switches;
+};
+
+/* A thread as it is from icount on: one thread has one row for each time its names changed. */
+struct dv_trace_thread_state {
+	uint64_t icount;
+	struct dv_trace_thread thread;
+};
+
+struct dv_trace_switch {
+	uint64_t icount;
+	uint64_t prev_id, next_id;
+	uint32_t cpu;
+};
+
+/* Function numbers are the reader's own: an index of dv_trace_reader_function(). */
+struct dv_trace_reader_function {
+	uint64_t key;
+	struct dv_trace_function is; /* strings belong to the reader */
+};
+
+enum dv_trace_event_type { DV_TRACE_BEGIN, DV_TRACE_END };
+
+struct dv_trace_event {
+	uint64_t icount;
+	uint64_t thread_id;
+	uint32_t function; /* of a begin */
+	uint8_t type;	   /* enum dv_trace_event_type */
+	uint8_t kind;	   /* enum dv_slice_kind; of a begin */
+};
+
+/*
+ * Opens a file. A file that is cut or damaged behind its head opens. Errors: DV_ERROR_OS,
+ * DV_ERROR_FORMAT (not a .dvtrace), DV_ERROR_TRUNCATED (not even a whole head), DV_ERROR_UNSUPPORTED
+ * (a newer version).
+ */
+struct dv_error *dv_trace_reader_open(const char *path, struct dv_trace_reader **ret);
+/* As above, of bytes in memory, which must outlive the reader. name is for messages. */
+struct dv_error *dv_trace_reader_open_bytes(const void *data, size_t len, const char *name,
+					    struct dv_trace_reader **ret);
+void dv_trace_reader_close(struct dv_trace_reader *r);
+DV_DEFINE_CLEANUP(struct dv_trace_reader, dv_trace_reader_close);
+
+const struct dv_trace_metadata *dv_trace_reader_metadata(const struct dv_trace_reader *r);
+
+/*
+ * The first damage known so far, or NULL: DV_ERROR_TRUNCATED for a file that just ends,
+ * DV_ERROR_FORMAT for bytes that do not fit. Opening checks the headers; reading a block may add to
+ * it. Belongs to the reader.
+ */
+const struct dv_error *dv_trace_reader_damage(const struct dv_trace_reader *r);
+
+size_t dv_trace_reader_block_count(const struct dv_trace_reader *r);
+const struct dv_trace_block_info *dv_trace_reader_block(const struct dv_trace_reader *r, size_t block);
+
+/* In the order of the file. Of one thread, icounts do not decrease. */
+size_t dv_trace_reader_thread_state_count(const struct dv_trace_reader *r);
+const struct dv_trace_thread_state *dv_trace_reader_thread_state(const struct dv_trace_reader *r, size_t i);
+/* The newest state of a thread; NULL for an id that the trace does not have. */
+const struct dv_trace_thread *dv_trace_reader_thread(const struct dv_trace_reader *r, uint64_t thread_id);
+
+/* In the order of the file, which on each CPU is that of time. No block is read for it. */
+size_t dv_trace_reader_switch_count(const struct dv_trace_reader *r);
+const struct dv_trace_switch *dv_trace_reader_switches(const struct dv_trace_reader *r);
+
+/* Functions that the blocks read so far have; numbers stay. */
+size_t dv_trace_reader_function_count(const struct dv_trace_reader *r);
+const struct dv_trace_reader_function *dv_trace_reader_function(const struct dv_trace_reader *r, uint32_t i);
+
+/*
+ * Decodes a block. The events, in the order they were written, belong to the reader and stay until the
+ * next call. Errors: DV_ERROR_FORMAT, DV_ERROR_TRUNCATED; none of the block's events are given then.
+ */
+struct dv_error *dv_trace_reader_read_block(struct dv_trace_reader *r, size_t block,
+					    const struct dv_trace_event **ret, size_t *ret_count);
+
+struct dv_trace_slice {
+	uint64_t thread_id;
+	uint64_t start_icount, end_icount; /* end: the trace's last for one that is open */
+	uint64_t cpu_icount; /* instructions that its thread executed in it */
+	uint64_t own_icount; /* ... while it was the thread's innermost slice */
+	uint32_t function;
+	uint32_t depth; /* 0 for the outermost of its thread */
+	uint8_t kind;	/* enum dv_slice_kind */
+	bool is_open;	/* never ended */
+};
+
+/* Called for each slice when it ends. Returns false to stop. */
+typedef bool (*dv_trace_slice_fn)(void *context, const struct dv_trace_slice *slice);
+
+/*
+ * Streams over the whole trace, matching begins and ends by thread; the visitor sees a slice when it
+ * has ended, and those still open last, innermost first. Time on the CPU comes from the switches; where
+ * there is none a thread counts as running. Memory: the open slices and the switches. Damage ends the
+ * pass early and is not an error: see dv_trace_reader_damage().
+ */
+struct dv_error *dv_trace_reader_slices(struct dv_trace_reader *r, dv_trace_slice_fn visit, void *context);
+
+#endif

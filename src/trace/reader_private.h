@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the reader's files share. */
+#ifndef DV_TRACE_READER_PRIVATE_H
+#define DV_TRACE_READER_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/io.h"
+#include "base/map.h"
+#include "trace/proto.h"
+#include "trace/reader.h"
+
+struct libdeflate_decompressor;
+
+/* A growing array. */
+#define DV_TRACE_VEC(type)      \
+	struct {                \
+		type *v;        \
+		size_t n, cap;  \
+	}
+
+/* Room for one more element of vec, zeroed, or NULL. */
+#define vec_push(vec) (__typeof__((vec)->v))vec_push_(&(vec)->v, &(vec)->n, &(vec)->cap, sizeof(*(vec)->v))
+void *vec_push_(void *v, size_t *n, size_t *cap, size_t size);
+
+struct block_place {
+	struct dv_trace_block_info info;
+	uint32_t crc32;
+};
+
+/* What an iid or a track stands for in the block being decoded. */
+struct block_name {
+	uint32_t generation; /* of the block it is of */
+	uint32_t function;
+	const uint8_t *name; /* borrowed from the raw bytes */
+	size_t name_len;
+};
+
+struct dv_trace_reader {
+	struct dv_mapped_file file; /* owned when is_mapped */
+	bool is_mapped;
+	char *name; /* for messages */
+	struct dv_trace_metadata metadata;
+	DV_TRACE_VEC(char *) strings; /* owned, of everything below */
+	DV_TRACE_VEC(const char *) command;
+	DV_TRACE_VEC(struct dv_trace_note) notes;
+	DV_TRACE_VEC(struct block_place) blocks;
+	DV_TRACE_VEC(struct dv_trace_thread_state) states;
+	struct dv_map newest; /* thread id -> index of its newest state, plus 1 */
+	DV_TRACE_VEC(struct dv_trace_switch) switches;
+	struct dv_error *damage;
+
+	DV_TRACE_VEC(struct dv_trace_reader_function) functions;
+	struct dv_map by_key; /* hash of key, name and place -> function, plus 1 */
+
+	/* Of the block being decoded. */
+	struct libdeflate_decompressor *inflate;
+	struct dv_buf raw;
+	uint32_t generation;
+	DV_TRACE_VEC(struct block_name) names; /* by iid */
+	DV_TRACE_VEC(struct dv_trace_event) events;
+	uint64_t clock_icount, default_track;
+	bool has_clock, default_is_delta;
+};
+
+/* Copies bytes into a string that the reader owns; stops at a NUL among them. NULL when out of memory. */
+const char *reader_string(struct dv_trace_reader *r, const void *data, size_t len);
+
+/* Keeps the first damage. Takes err over. */
+void reader_damaged(struct dv_trace_reader *r, struct dv_error *err);
+
+/* "NAME: offset N: " and the text. */
+struct dv_error *reader_error(const struct dv_trace_reader *r, enum dv_error_code code, uint64_t offset,
+			      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Threads and processes of a trace being written: see threads.h. */
+#include "trace/threads.h"
+
+#include "trace/fields.h"
+
+#define IDLE_PID FIRST_SYNTHETIC_TID
+#define KTHREADD_PID 2
+
+void writer_threads_deinit(struct writer_threads *t)
+{
+	free(t->threads);
+	free(t->uuids);
+	free(t->processes);
+	dv_map_deinit(&t->by_id);
+	dv_map_deinit(&t->by_tgid);
+	*t = (struct writer_threads){0};
+}
+
+static bool grow_threads(struct writer_threads *t)
+{
+	uint32_t cap = t->cap ? t->cap * 2 : 64;
+	struct writer_thread *threads;
+	uint64_t *uuids;
+
+	if (t->count < t->cap)
+		return true;
+	threads = realloc(t->threads, cap * sizeof(*threads));
+	if (threads)
+		t->threads = threads;
+	uuids = realloc(t->uuids, cap * sizeof(*uuids));
+	if (uuids)
+		t->uuids = uuids;
+	if (!threads || !uuids)
+		return false;
+	t->cap = cap;
+	return true;
+}
+
+static uint32_t new_process(struct writer_threads *t, int32_t pid)
+{
+	uint64_t *slot = dv_map_put(&t->by_tgid, (uint32_t)pid);
+
+	if (!slot)
+		return UINT32_MAX;
+	if (t->process_count == t->process_cap) {
+		uint32_t cap = t->process_cap ? t->process_cap * 2 : 64;
+		struct writer_process *processes = realloc(t->processes, cap * sizeof(*processes));
+
+		if (!processes)
+			return UINT32_MAX;
+		t->processes = processes;
+		t->process_cap = cap;
+	}
+	t->processes[t->process_count] = (struct writer_process){.pid = pid};
+	*slot = t->process_count;
+	return t->process_count++;
+}
+
+static int32_t process_pid(const struct dv_trace_thread *thread)
+{
+	if (thread->tid <= 0 || thread->tgid <= 0)
+		return IDLE_PID;
+	return thread->is_kernel ? KTHREADD_PID : thread->tgid;
+}
+
+static bool is_leader(const struct dv_trace_thread *thread)
+{
+	return thread->tid > 0 && thread->tid == thread->tgid && process_pid(thread) == thread->tgid;
+}
+
+static uint32_t process_of(struct writer_threads *t, const struct dv_trace_thread *thread)
+{
+	int32_t pid = process_pid(thread);
+	uint64_t *known = dv_map_get(&t->by_tgid, (uint32_t)pid);
+	uint32_t index = known ? (uint32_t)*known : UINT32_MAX;
+
+	if (known && is_leader(thread) && t->processes[index].leader)
+		index = UINT32_MAX;
+	if (index == UINT32_MAX) {
+		index = new_process(t, pid);
+		if (index == UINT32_MAX)
+			return index;
+		strcpy(t->processes[index].comm, pid == IDLE_PID	 ? "idle" :
+						 pid == KTHREADD_PID ? "kthreadd" :
+								       "");
+	}
+	if (is_leader(thread))
+		t->processes[index].leader = thread->id;
+	return index;
+}
+
+static void name_process(struct writer_threads *t, const struct writer_thread *thread)
+{
+	struct writer_process *process = &t->processes[thread->process];
+
+	if (process->leader ? process->leader != thread->is.id : process->comm[0])
+		return;
+	if (!strcmp(process->comm, thread->is.comm))
+		return;
+	memcpy(process->comm, thread->is.comm, sizeof(process->comm));
+	process->block = 0;
+}
+
+static uint32_t add_thread(struct writer_threads *t, const struct dv_trace_thread *thread)
+{
+	uint64_t *slot;
+	uint32_t process;
+
+	if (t->count > 0xffffff || !grow_threads(t))
+		return UINT32_MAX;
+	process = process_of(t, thread);
+	slot = process == UINT32_MAX ? NULL : dv_map_put(&t->by_id, thread->id);
+	if (!slot)
+		return UINT32_MAX;
+	*slot = t->count;
+	t->threads[t->count] = (struct writer_thread){.process = process};
+	t->uuids[t->count] = thread->id;
+	return t->count++;
+}
+
+uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const struct dv_trace_thread *thread)
+{
+	uint64_t *known = dv_map_get(&t->by_id, thread->id);
+	uint32_t index = known ? (uint32_t)*known : add_thread(t, thread);
+
+	if (index == UINT32_MAX)
+		return index;
+	t->threads[index].is = *thread;
+	t->threads[index].is.comm[sizeof(thread->comm) - 1] = '\0';
+	t->threads[index].icount = icount;
+	t->threads[index].block = 0;
+	name_process(t, &t->threads[index]);
+	return index;
+}
+
+uint32_t writer_threads_find(struct writer_threads *t, uint64_t id)
+{
+	uint64_t *known = dv_map_get(&t->by_id, id);
+	struct dv_trace_thread nameless = {.id = id, .comm = "?"};
+
+	return known ? (uint32_t)*known : writer_threads_set(t, 0, &nameless);
+}
+
+int32_t writer_thread_tid(const struct writer_thread *thread)
+{
+	if (thread->is.tid > 0 && thread->is.tgid > 0)
+		return thread->is.tid;
+	return FIRST_SYNTHETIC_TID + (int32_t)(thread->is.id & 0xffffff);
+}
+
+static void put_process(struct writer_threads *t, uint32_t index, struct dv_buf *packets)
+{
+	const struct writer_process *process = &t->processes[index];
+	size_t packet = proto_open(packets, TRACE_PACKET), descriptor, message;
+
+	proto_uint(packets, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	descriptor = proto_open(packets, PACKET_TRACK_DESCRIPTOR);
+	proto_uint(packets, DESCRIPTOR_UUID, PROCESS_UUID_BASE + index);
+	message = proto_open(packets, DESCRIPTOR_PROCESS);
+	proto_uint(packets, PROCESS_PID, (uint32_t)process->pid);
+	proto_string(packets, PROCESS_NAME, process->comm);
+	proto_close(packets, message);
+	proto_close(packets, descriptor);
+	proto_close(packets, packet);
+}
+
+void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread)
+{
+	size_t message = proto_open(buf, field);
+
+	proto_uint(buf, OWN_THREAD_ID, thread->is.id);
+	proto_uint(buf, OWN_THREAD_TID, proto_zigzag(thread->is.tid));
+	proto_uint(buf, OWN_THREAD_TGID, proto_zigzag(thread->is.tgid));
+	if (thread->is.parent_tgid)
+		proto_uint(buf, OWN_THREAD_PARENT, proto_zigzag(thread->is.parent_tgid));
+	proto_string(buf, OWN_THREAD_COMM, thread->is.comm);
+	if (thread->is.is_kernel)
+		proto_uint(buf, OWN_THREAD_KERNEL, 1);
+	proto_uint(buf, OWN_THREAD_ICOUNT, thread->icount);
+	proto_close(buf, message);
+}
+
+void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t block,
+			     struct dv_buf *packets, struct dv_buf *own)
+{
+	struct writer_thread *thread = &t->threads[index];
+	struct writer_process *process = &t->processes[thread->process];
+	size_t packet, descriptor, message;
+
+	if (process->block != block)
+		put_process(t, thread->process, packets);
+	process->block = block;
+	if (thread->block == block)
+		return;
+	thread->block = block;
+	packet = proto_open(packets, TRACE_PACKET);
+	proto_uint(packets, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	descriptor = proto_open(packets, PACKET_TRACK_DESCRIPTOR);
+	proto_uint(packets, DESCRIPTOR_UUID, thread->is.id);
+	message = proto_open(packets, DESCRIPTOR_THREAD);
+	proto_uint(packets, THREAD_PID, (uint32_t)process->pid);
+	proto_uint(packets, THREAD_TID, (uint32_t)writer_thread_tid(thread));
+	proto_string(packets, THREAD_NAME, thread->is.comm);
+	proto_close(packets, message);
+	proto_close(packets, descriptor);
+	proto_close(packets, packet);
+	writer_thread_put(own, OWN_THREAD, thread);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The writer's threads and the processes that stock Perfetto is told they belong to.
+ *
+ * A thread is its id; what tid, tgid and comm it has may change. Its track's uuid is its id. Perfetto
+ * names threads by tid, and a tid that comes again under another uuid becomes another thread there.
+ * A thread is given its process when it is first declared and keeps it:
+ *  - the idle tasks (and others without a tid) are put in a process of their own with tids that no
+ *    kernel hands out, since Perfetto takes pid 0 for its host's idle process;
+ *  - kernel threads are put together under kthreadd, pid 2;
+ *  - a group leader (tid == tgid) whose tgid already had another leader is a reused pid: it starts a
+ *    new process, which later threads of that tgid join.
+ */
+#ifndef DV_TRACE_THREADS_H
+#define DV_TRACE_THREADS_H
+
+#include "base/map.h"
+#include "trace/format.h"
+#include "trace/proto.h"
+
+struct writer_thread {
+	struct dv_trace_thread is;
+	uint64_t icount; /* from when on it is so */
+	uint32_t process;
+	uint32_t block;	 /* the last block that describes it, 0 for none */
+};
+
+struct writer_process {
+	int32_t pid; /* as Perfetto sees it */
+	uint64_t leader; /* a thread's id; 0 while it was not seen */
+	char comm[16];
+	uint32_t block;
+};
+
+struct writer_threads {
+	struct writer_thread *threads;
+	uint64_t *uuids; /* of the threads, for the encoder */
+	uint32_t count, cap;
+	struct dv_map by_id; /* id -> index */
+	struct writer_process *processes;
+	uint32_t process_count, process_cap;
+	struct dv_map by_tgid; /* pid -> index of the newest process */
+};
+
+/* No kernel hands out tids from here on (PID_MAX_LIMIT). */
+#define FIRST_SYNTHETIC_TID (1 << 22)
+/* Uuids of processes start here, those of threads are their ids. */
+#define PROCESS_UUID_BASE (1ull << 40)
+
+void writer_threads_deinit(struct writer_threads *t);
+/* Adds the thread or changes it. Returns its index, or UINT32_MAX when out of memory. */
+uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const struct dv_trace_thread *thread);
+/* Finds a thread, and makes one without names when it was not declared. As above. */
+uint32_t writer_threads_find(struct writer_threads *t, uint64_t id);
+/* The tid that Perfetto is told. */
+int32_t writer_thread_tid(const struct writer_thread *thread);
+
+/* Makes sure that this block describes the thread and its process. */
+void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t block,
+			     struct dv_buf *packets, struct dv_buf *own);
+/* Appends the body of an own THREAD message. */
+void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread);
+
+#endif
