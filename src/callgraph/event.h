@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the tracer saw, in the order it happened: 24 bytes an event. The plugin's callbacks write them,
+ * the call-graph machine reads them.
+ */
+#ifndef DV_CALLGRAPH_EVENT_H
+#define DV_CALLGRAPH_EVENT_H
+
+#include <stdint.h>
+#include "guest/linux.h"
+
+enum dv_event_kind {
+	DV_EVENT_CALL,	   /* a: stack slot of the return address, b: target */
+	DV_EVENT_RETURN,   /* a: stack slot read, b: where it returned to */
+	DV_EVENT_JUMP,	   /* b: target; sent only when it may be a function's entry */
+	DV_EVENT_ENTER,	   /* an interrupt, exception or system call. a: stack pointer, b: entry address;
+			      icount is that of the entry's first instruction */
+	DV_EVENT_LEAVE,	   /* iret, sysret. a: stack pointer before it, b: 1 when to user mode */
+	DV_EVENT_SWITCH,   /* a: struct dv_event_switch *, freed by the machine */
+	DV_EVENT_RENAME,   /* a: struct dv_task * (comm is news), freed by the machine */
+	DV_EVENT_SYMBOLS,  /* addresses resolve anew. b: 1 when the slide is known, a: the slide */
+};
+
+/* The kind is in the top byte of `head`, the CPU in the next, the icount in the lower 48 bits:
+ * at 300 M instructions a second, ten days. */
+struct dv_event {
+	uint64_t head;
+	uint64_t a;
+	uint64_t b;
+};
+
+#define DV_EVENT_ICOUNT_BITS 48
+#define DV_EVENT_MAX_CPUS    256
+
+struct dv_event_switch {
+	struct dv_task next;
+	bool prev_dead; /* the previous task never runs again */
+};
+
+static inline uint64_t dv_event_head(enum dv_event_kind kind, unsigned cpu, uint64_t icount)
+{
+	return (uint64_t)kind << 56 | (uint64_t)cpu << DV_EVENT_ICOUNT_BITS | icount;
+}
+
+static inline enum dv_event_kind dv_event_kind(const struct dv_event *e)
+{
+	return (enum dv_event_kind)(e->head >> 56);
+}
+
+static inline unsigned dv_event_cpu(const struct dv_event *e)
+{
+	return e->head >> DV_EVENT_ICOUNT_BITS & 0xff;
+}
+
+static inline uint64_t dv_event_icount(const struct dv_event *e)
+{
+	return e->head & ((1ull << DV_EVENT_ICOUNT_BITS) - 1);
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest thread's stack of open frames, and what of it is shown. Private to the module.
+ */
+#ifndef DV_CALLGRAPH_THREAD_H
+#define DV_CALLGRAPH_THREAD_H
+
+#include "callgraph/callgraph.h"
+
+enum frame_flags {
+	FRAME_EMITTED = 1 << 0, /* its begin went to the sink */
+	FRAME_HELD = 1 << 1,	/* wanted, but not yet long enough for min_insns */
+	FRAME_KERNEL = 1 << 2,	/* runs in kernel mode */
+	FRAME_THUNK = 1 << 3,	/* an indirect-branch thunk: invisible until it shows its target */
+	FRAME_IGNORE_BELOW = 1 << 4,
+};
+
+struct frame {
+	uint64_t slot; /* where the return address lies; of an entry, the stack pointer; ~0: nowhere */
+	uint64_t start_icount;
+	uint64_t key; /* the function's address */
+	uint8_t kind; /* enum dv_slice_kind */
+	uint8_t flags;
+};
+
+struct thread {
+	struct dv_trace_thread info;
+	uint64_t task_vaddr; /* 0: what ran before the kernel */
+	struct frame *frames; /* oldest first */
+	uint32_t len, cap;
+	uint32_t visible;    /* frames without FRAME_THUNK */
+	uint32_t ignoring;   /* open frames with FRAME_IGNORE_BELOW */
+	uint32_t first_held; /* frames before this one are not held */
+	bool selected;	     /* passes the filter's `during` */
+	bool on_held_list;
+};
+
+/* What the frames' life needs to know of the whole. */
+struct frame_policy {
+	const struct dv_frame_sink *sink;
+	const struct dv_callgraph_filter *filter;
+	bool active; /* between start and stop */
+	uint64_t stale_frames, dropped_frames;
+};
+
+static inline struct frame *thread_top(struct thread *t)
+{
+	return t->len ? &t->frames[t->len - 1] : NULL;
+}
+
+/* Opens a frame on top; one too many is dropped and counted. */
+void thread_push(struct frame_policy *policy, struct thread *t, const struct frame *frame);
+/* Makes the thunk on top a function of its own from icount on. */
+void thread_reveal(struct frame_policy *policy, struct thread *t, uint64_t icount, uint64_t key);
+/* Closes frames from the top until len are left. */
+void thread_truncate(struct frame_policy *policy, struct thread *t, uint32_t len, uint64_t icount);
+/* Closes the frames that a stack pointer above `slot` has left behind. */
+void thread_drop_stale(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount);
+/* Closes the kernel frames on top: the thread is in user mode again. */
+void thread_leave_kernel(struct frame_policy *policy, struct thread *t, uint64_t icount);
+/* Index of the frame whose return address lies at slot (the oldest of a tail-call chain), or -1. */
+int64_t thread_find_slot(const struct thread *t, uint64_t slot);
+/* Index of the entry frame that a return from interrupt with this stack pointer closes, or -1. */
+int64_t thread_find_entry(const struct thread *t, uint64_t stack_pointer);
+/* Begins what was held and is long enough at icount. */
+void thread_sweep_held(struct frame_policy *policy, struct thread *t, uint64_t icount);
+/* Ends what is shown, and shows no more of it: the filter's stop. */
+void thread_stop(struct frame_policy *policy, struct thread *t, uint64_t icount);
+
+#endif

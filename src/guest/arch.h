@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What differs between guest architectures: how instructions that change the flow of control are
+ * recognised, where the kernel lives, which registers hold what. One `struct dv_arch` per architecture;
+ * nothing outside these tables names a register or an opcode.
+ */
+#ifndef DV_GUEST_ARCH_H
+#define DV_GUEST_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum dv_insn_class {
+	DV_INSN_OTHER,
+	DV_INSN_CALL,	       /* target known */
+	DV_INSN_CALL_REGISTER, /* target in register `reg` */
+	DV_INSN_CALL_MEMORY,   /* target loaded from memory by the call itself */
+	DV_INSN_JUMP,	       /* unconditional, target known */
+	DV_INSN_JUMP_REGISTER,
+	DV_INSN_JUMP_MEMORY,
+	DV_INSN_RETURN,		 /* near or far: the first load is the return address */
+	DV_INSN_EXCEPTION_RETURN, /* iret */
+	DV_INSN_SYSTEM_RETURN,	 /* sysret, sysexit: always to user mode */
+};
+
+struct dv_insn {
+	enum dv_insn_class class;
+	uint64_t target; /* of CALL and JUMP */
+	uint8_t reg;	 /* of *_REGISTER: index into dv_arch.target_registers */
+};
+
+/* How the kernel is entered from outside its own calls, by the symbol at the entry's address. */
+enum dv_entry_kind {
+	DV_ENTRY_NONE,
+	DV_ENTRY_INTERRUPT,
+	DV_ENTRY_EXCEPTION,
+	DV_ENTRY_SYSCALL,
+};
+
+struct dv_entry_pattern {
+	const char *symbol; /* whole name, or its beginning when prefix */
+	bool prefix;
+	/* 0: the entry is at the symbol. Else an array of stubs: any address in [symbol, + this many bytes). */
+	uint32_t array_bytes;
+	enum dv_entry_kind kind;
+};
+
+struct dv_arch {
+	const char *qemu_target; /* as QEMU's plugin API names the target */
+	uint16_t machine;	 /* ELF e_machine */
+	uint8_t pointer_bytes;
+	/* The kernel image is mapped in [kernel_min, kernel_max); modules in [module_min, module_max). */
+	uint64_t kernel_min, kernel_max;
+	uint64_t module_min, module_max;
+	uint64_t slide_step; /* KASLR moves the image by multiples of this, */
+	uint64_t slide_max;  /* less than this */
+	/* Decodes one instruction of len bytes at vaddr. */
+	void (*classify)(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv_insn *ret);
+	const char *const *target_registers; /* names as gdb has them, by dv_insn.reg; NULL-terminated */
+	const char *stack_register;
+	const char *argument_registers[3]; /* of the kernel's C functions */
+	const struct dv_entry_pattern *entries; /* ends with symbol NULL */
+	/* Indirect-branch thunks (a prefix) and return thunks: never frames of their own. */
+	const char *const *thunk_prefixes; /* NULL-terminated */
+	/* Assembly that is jumped to but is no function: never a tail call. */
+	const char *const *label_prefixes; /* NULL-terminated */
+	const char *entry_text_start, *entry_text_end; /* symbols around such assembly, or NULL */
+};
+
+/* The table for QEMU's target name, or NULL. */
+const struct dv_arch *dv_arch_find(const char *qemu_target);
+
+/* Kernel space, by the address alone. */
+static inline bool dv_is_kernel_vaddr(uint64_t vaddr)
+{
+	return (int64_t)vaddr < 0;
+}
+
+#endif

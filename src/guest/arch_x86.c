@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * x86-64: the few instructions that call, jump and return, by opcode (Intel SDM volume 2, appendix A).
+ * QEMU has decoded the instruction already; only its first bytes need a look:
+ *
+ *	[legacy prefixes] [REX 40-4f] opcode [ModRM ...] [displacement or immediate]
+ */
+#include "guest/arch_x86.h"
+
+#include <string.h>
+
+static const char *const target_registers[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8",
+					       "r9",  "r10", "r11", "r12", "r13", "r14", "r15", NULL};
+
+/* CS, DS, ES, SS, FS, GS overrides, operand and address size, REPNE/BND, REP. */
+static bool is_legacy_prefix(uint8_t byte)
+{
+	switch (byte) {
+	case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67:
+	case 0xf2: case 0xf3:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void classify_group5(uint8_t modrm, bool rex_b, struct dv_insn *ret)
+{
+	unsigned operation = modrm >> 3 & 7;
+	bool is_register = modrm >> 6 == 3;
+
+	if (operation == 2)
+		ret->class = is_register ? DV_INSN_CALL_REGISTER : DV_INSN_CALL_MEMORY;
+	else if (operation == 4)
+		ret->class = is_register ? DV_INSN_JUMP_REGISTER : DV_INSN_JUMP_MEMORY;
+	ret->reg = (uint8_t)((modrm & 7) | (rex_b ? 8 : 0));
+}
+
+static void classify_two_byte(uint8_t opcode, struct dv_insn *ret)
+{
+	if (opcode == 0x07 || opcode == 0x35)
+		ret->class = DV_INSN_SYSTEM_RETURN;
+}
+
+static void classify(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv_insn *ret)
+{
+	size_t at = 0, left;
+	bool rex_b = false;
+	int32_t relative;
+
+	*ret = (struct dv_insn){.class = DV_INSN_OTHER};
+	while (at < len && is_legacy_prefix(bytes[at]))
+		at++;
+	if (at < len && (bytes[at] & 0xf0) == 0x40)
+		rex_b = bytes[at++] & 1;
+	if (at >= len)
+		return;
+	left = len - at - 1;
+	switch (bytes[at]) {
+	case 0xe8: /* call rel32; a 16-bit one (firmware) is left out: its target wraps at 64 KiB */
+	case 0xe9: /* jmp rel32 */
+		if (left < 4)
+			return;
+		memcpy(&relative, bytes + at + 1, 4);
+		ret->class = bytes[at] == 0xe8 ? DV_INSN_CALL : DV_INSN_JUMP;
+		ret->target = vaddr + len + (uint64_t)(int64_t)relative;
+		return;
+	case 0xeb: /* jmp rel8 */
+		if (left < 1)
+			return;
+		ret->class = DV_INSN_JUMP;
+		ret->target = vaddr + len + (uint64_t)(int64_t)(int8_t)bytes[at + 1];
+		return;
+	case 0xc2: case 0xc3: /* ret */
+	case 0xca: case 0xcb: /* lret */
+		ret->class = DV_INSN_RETURN;
+		return;
+	case 0xcf:
+		ret->class = DV_INSN_EXCEPTION_RETURN;
+		return;
+	case 0xff:
+		if (left >= 1)
+			classify_group5(bytes[at + 1], rex_b, ret);
+		return;
+	case 0x0f:
+		if (left >= 1)
+			classify_two_byte(bytes[at + 1], ret);
+		return;
+	}
+}
+
+/*
+ * Linux's entry points, as arch/x86/entry/entry_64.S and asm/idtentry.h name them (6.1 and 6.12). The
+ * IDT's vectors 0x20-0xff without a name of their own go through stubs in irq_entries_start and
+ * spurious_entries_start, 8 or 16 bytes apart, that push the vector and jump on.
+ */
+static const struct dv_entry_pattern entries[] = {
+	{"irq_entries_start", false, 16 * 224, DV_ENTRY_INTERRUPT},
+	{"spurious_entries_start", false, 16 * 20, DV_ENTRY_INTERRUPT},
+	{"asm_sysvec_", true, 0, DV_ENTRY_INTERRUPT},
+	{"asm_exc_", true, 0, DV_ENTRY_EXCEPTION},
+	{"entry_SYSCALL_64", false, 0, DV_ENTRY_SYSCALL},
+	{"entry_SYSCALL_compat", false, 0, DV_ENTRY_SYSCALL},
+	{"entry_SYSENTER_compat", false, 0, DV_ENTRY_SYSCALL},
+	{"entry_INT80_compat", false, 0, DV_ENTRY_SYSCALL},
+	{"asm_int80_emulation", false, 0, DV_ENTRY_SYSCALL},
+	{NULL},
+};
+
+static const char *const thunk_prefixes[] = {
+	"__x86_indirect_", "__x86_return_thunk", "srso_", "retbleed_", "zen_untrain_ret", "its_return_thunk",
+	"__x86_return_skl", "entry_ibpb", NULL,
+};
+
+static const char *const label_prefixes[] = {"early_idt_handler", "vc_boot_ghcb", "native_irq_return", NULL};
+
+const struct dv_arch dv_arch_x86_64 = {
+	.qemu_target = "x86_64",
+	.machine = 62, /* EM_X86_64 */
+	.pointer_bytes = 8,
+	.kernel_min = 0xffffffff80000000, /* Documentation/arch/x86/x86_64/mm.rst */
+	.kernel_max = 0xffffffffc0000000,
+	.module_min = 0xffffffffc0000000,
+	.module_max = 0xffffffffff000000,
+	.slide_step = 2 << 20, /* CONFIG_PHYSICAL_ALIGN */
+	.slide_max = 1 << 30,  /* RANDOMIZE_BASE moves within KERNEL_IMAGE_SIZE */
+	.classify = classify,
+	.target_registers = target_registers,
+	.stack_register = "rsp",
+	.argument_registers = {"rdi", "rsi", "rdx"},
+	.entries = entries,
+	.thunk_prefixes = thunk_prefixes,
+	.label_prefixes = label_prefixes,
+	.entry_text_start = "__entry_text_start",
+	.entry_text_end = "__entry_text_end",
+};

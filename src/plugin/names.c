@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Addresses to names and kinds: see names.h. */
+#include "plugin/names.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool has_prefix(const char *const *prefixes, const char *name)
+{
+	for (; *prefixes; prefixes++) {
+		if (!strncmp(name, *prefixes, strlen(*prefixes)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_named(const char *want, const char *name)
+{
+	return want && !strcmp(want, name);
+}
+
+bool dv_names_is_thunk(const struct dv_arch *arch, const struct dv_symbol *symbol)
+{
+	return has_prefix(arch->thunk_prefixes, symbol->name);
+}
+
+/* gcc moves unlikely code out of line as `name.cold`: reached by jumps, part of the function. */
+static bool is_cold_part(const char *name)
+{
+	const char *dot = strstr(name, ".cold");
+
+	return dot && (!dot[5] || dot[5] == '.');
+}
+
+static bool in_entry_text(const struct dv_arch *arch, const struct dv_symtab *symtab, uint64_t vaddr)
+{
+	const struct dv_symbol *start, *end;
+
+	if (!arch->entry_text_start)
+		return false;
+	start = dv_symtab_find(symtab, arch->entry_text_start);
+	end = dv_symtab_find(symtab, arch->entry_text_end);
+	return start && end && vaddr >= start->vaddr && vaddr < end->vaddr;
+}
+
+const struct dv_symbol *dv_names_entry(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr)
+{
+	const struct dv_symtab *symtab = dv_kernel_symtab(kernel);
+	const struct dv_symbol *symbol = dv_symtab_function_at(symtab, vaddr);
+
+	if (!symbol || symbol->vaddr != vaddr || is_cold_part(symbol->name) ||
+	    has_prefix(arch->label_prefixes, symbol->name) || dv_names_is_thunk(arch, symbol) ||
+	    in_entry_text(arch, symtab, vaddr))
+		return NULL;
+	return symbol;
+}
+
+static enum dv_entry_kind array_entry(const struct dv_arch *arch, const struct dv_symtab *symtab, uint64_t vaddr)
+{
+	for (const struct dv_entry_pattern *p = arch->entries; p->symbol; p++) {
+		const struct dv_symbol *start = p->array_bytes ? dv_symtab_find(symtab, p->symbol) : NULL;
+
+		if (start && vaddr >= start->vaddr && vaddr - start->vaddr < p->array_bytes &&
+		    (vaddr - start->vaddr) % 8 == 0)
+			return p->kind;
+	}
+	return DV_ENTRY_NONE;
+}
+
+enum dv_entry_kind dv_names_entry_kind(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr)
+{
+	const struct dv_symtab *symtab = dv_kernel_symtab(kernel);
+	const struct dv_symbol *symbol = dv_symtab_function_at(symtab, vaddr);
+
+	if (!symbol || symbol->vaddr != vaddr)
+		return array_entry(arch, symtab, vaddr);
+	for (const struct dv_entry_pattern *p = arch->entries; p->symbol; p++) {
+		if (p->prefix ? !strncmp(symbol->name, p->symbol, strlen(p->symbol)) :
+				!strcmp(symbol->name, p->symbol))
+			return p->kind;
+	}
+	return array_entry(arch, symtab, vaddr);
+}
+
+static const struct dv_symbol *kernel_symbol(const struct dv_names *n, uint64_t vaddr)
+{
+	if (!n->slide_known || vaddr < n->arch->kernel_min || vaddr >= n->arch->kernel_max)
+		return NULL;
+	return dv_symtab_function_at(dv_kernel_symtab(n->kernel), vaddr - n->slide);
+}
+
+static unsigned entry_flags(const struct dv_names *n, uint64_t vaddr)
+{
+	switch (dv_names_entry_kind(n->arch, n->kernel, vaddr)) {
+	case DV_ENTRY_INTERRUPT:
+		return DV_TARGET_INTERRUPT;
+	case DV_ENTRY_SYSCALL:
+		return DV_TARGET_SYSCALL;
+	default:
+		return 0;
+	}
+}
+
+unsigned dv_names_resolve(void *context, uint64_t vaddr)
+{
+	const struct dv_names *n = context;
+	const struct dv_symbol *symbol = kernel_symbol(n, vaddr);
+	unsigned flags;
+
+	if (!symbol)
+		return DV_TARGET_CALLABLE;
+	flags = dv_names_is_thunk(n->arch, symbol) ? DV_TARGET_THUNK : 0;
+	flags |= entry_flags(n, vaddr - n->slide);
+	if (symbol->vaddr != vaddr - n->slide)
+		return flags;
+	flags |= DV_TARGET_CALLABLE;
+	if (dv_names_entry(n->arch, n->kernel, symbol->vaddr))
+		flags |= DV_TARGET_ENTRY;
+	if (is_named(n->options->ignore_below, symbol->name))
+		flags |= DV_TARGET_IGNORE_BELOW;
+	if (is_named(n->options->starting_from, symbol->name))
+		flags |= DV_TARGET_START;
+	if (is_named(n->options->stopping_at, symbol->name))
+		flags |= DV_TARGET_STOP;
+	return flags;
+}
+
+void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *ret)
+{
+	struct dv_names *n = context;
+	const struct dv_symbol *symbol = kernel_symbol(n, key);
+
+	*ret = (struct dv_trace_function){.vaddr = key, .name = n->text, .space = DV_FUNCTION_USER};
+	if (dv_is_kernel_vaddr(key))
+		ret->space = key >= n->arch->module_min && key < n->arch->module_max ? DV_FUNCTION_MODULE :
+										       DV_FUNCTION_KERNEL;
+	else if (!n->slide_known)
+		ret->space = DV_FUNCTION_FIRMWARE;
+	if (symbol && symbol->vaddr == key - n->slide)
+		ret->name = symbol->name;
+	else if (symbol)
+		snprintf(n->text, sizeof(n->text), "%.480s+0x%" PRIx64, symbol->name,
+			 key - n->slide - symbol->vaddr);
+	else
+		snprintf(n->text, sizeof(n->text), "0x%" PRIx64, key);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an address of the running guest is: kind for the call-graph machine, name for the trace. Used by
+ * one thread at a time but for the parts that are said to be constant.
+ */
+#ifndef DV_PLUGIN_NAMES_H
+#define DV_PLUGIN_NAMES_H
+
+#include "base/map.h"
+#include "guest/arch.h"
+#include "plugin/options.h"
+#include "symbols/kernel.h"
+#include "trace/format.h"
+
+struct dv_names {
+	const struct dv_arch *arch;
+	const struct dv_kernel *kernel; /* NULL: no names */
+	const struct dv_plugin_options *options;
+	bool slide_known;
+	uint64_t slide; /* runtime address minus link-time address */
+	char text[512]; /* what the last describe gave out */
+};
+
+/* Flags of enum dv_target_flags for a runtime address. */
+unsigned dv_names_resolve(void *names, uint64_t vaddr);
+/* As dv_trace_describe_fn: the key is the function's runtime address. */
+void dv_names_describe(void *names, uint64_t key, struct dv_trace_function *ret);
+
+/* Constant from here on: by link-time address, for the vCPU thread. */
+
+/* The function that starts at a link-time address and is worth a frame of its own, or NULL: neither a
+ * compiler's cold part, nor a label in the entry code. */
+const struct dv_symbol *dv_names_entry(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr);
+/* How the kernel is entered at a link-time address. */
+enum dv_entry_kind dv_names_entry_kind(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr);
+/* Inside an indirect-branch or return thunk. */
+bool dv_names_is_thunk(const struct dv_arch *arch, const struct dv_symbol *symbol);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What stands behind `-plugin libdejaview-plugin.so,`: parsed and checked before anything starts. */
+#ifndef DV_PLUGIN_OPTIONS_H
+#define DV_PLUGIN_OPTIONS_H
+
+#include "base/error.h"
+#include "callgraph/callgraph.h"
+
+enum dv_plugin_clock {
+	DV_PLUGIN_CLOCK_AUTO,	 /* icount where QEMU counts and exports it, else counter or host */
+	DV_PLUGIN_CLOCK_COUNTER, /* instructions counted by the plugin: drifts at faults, not exact */
+	DV_PLUGIN_CLOCK_HOST,	 /* host nanoseconds */
+};
+
+struct dv_plugin_options {
+	const char *symbols_from; /* NULL: QEMU's own -kernel */
+	const char *out;	  /* default dejaview.dvtrace */
+	const char *status;	  /* NULL: none */
+	const char *starting_from, *stopping_at, *ignore_below; /* function names or NULL */
+	const char *during;	  /* comm or NULL */
+	uint64_t min_insns;
+	uint32_t max_depth;
+	enum dv_plugin_clock clock;
+};
+
+/* argv as QEMU hands it over: "key=value" each; strings are borrowed. Errors: DV_ERROR_INVALID. */
+struct dv_error *dv_plugin_options_parse(int argc, char *const *argv, struct dv_plugin_options *ret);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Loading and unloading: options, the kernel's symbols, the clock, then the tracer and its writer. What
+ * cannot work is refused here, before the guest starts, with one line that says why.
+ */
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "plugin/recorder.h"
+#include "plugin/tracer.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT extern int qemu_plugin_version;
+int qemu_plugin_version = DV_QEMU_PLUGIN_API;
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
+
+/* QEMU's callbacks carry no context, and there is one plugin in a process. */
+static struct plugin {
+	struct dv_plugin_options options;
+	char *kernel_path;
+	struct dv_kernel *kernel;
+	struct dv_linux linux_;
+	bool have_linux;
+	struct dv_recorder *recorder;
+} plugin;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	if (vasprintf(&text, format, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	fprintf(stderr, "dejaview: %s\n", text ? text : "out of memory");
+}
+
+static void *look_up(const char *symbol)
+{
+	return dlsym(RTLD_DEFAULT, symbol);
+}
+
+/* QEMU's own -kernel, from its command line; NULL when there is none. */
+static char *own_kernel(void)
+{
+	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
+	struct dv_error *err = dv_read_file("/proc/self/cmdline", 1 << 20, &text);
+	bool next = false;
+
+	dv_error_destroy(err);
+	if (err)
+		return NULL;
+	dv_buf_append(&text, "", 1);
+	for (size_t at = 0; at < text.len; at += strlen((char *)text.data + at) + 1) {
+		const char *arg = (char *)text.data + at;
+
+		if (next)
+			return strdup(arg);
+		next = !strcmp(arg, "-kernel") || !strcmp(arg, "--kernel");
+	}
+	return NULL;
+}
+
+static struct dv_error *load_symbols(const struct dv_arch *arch)
+{
+	struct dv_error *err;
+
+	plugin.kernel_path = plugin.options.symbols_from ? strdup(plugin.options.symbols_from) : own_kernel();
+	if (!plugin.kernel_path) {
+		say("no symbols_from= and no -kernel: functions are shown by address, threads are not told apart");
+		return NULL;
+	}
+	err = dv_kernel_open(plugin.kernel_path, &plugin.kernel);
+	if (err && plugin.options.symbols_from)
+		return err;
+	if (err) {
+		say("%s: functions are shown by address; give symbols_from=VMLINUX", err->message);
+		dv_error_destroy(err);
+		return NULL;
+	}
+	if (dv_kernel_machine(plugin.kernel) != arch->machine)
+		return dv_error_new(DV_ERROR_MISMATCH, "%s is a kernel for another machine (ELF machine %u) than %s",
+				    plugin.kernel_path, dv_kernel_machine(plugin.kernel), arch->qemu_target);
+	err = dv_linux_init(&plugin.linux_, plugin.kernel);
+	plugin.have_linux = !err;
+	if (err)
+		say("%s: %s", plugin.kernel_path, err->message);
+	dv_error_destroy(err);
+	return NULL;
+}
+
+/* A filter by function that no function answers to would silently trace nothing. */
+static struct dv_error *check_functions(void)
+{
+	const char *names[] = {plugin.options.starting_from, plugin.options.stopping_at, plugin.options.ignore_below};
+	static const char *const options[] = {"starting_from", "stopping_at", "ignore_below"};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(names); i++) {
+		if (!names[i])
+			continue;
+		if (!plugin.kernel)
+			return dv_error_new(DV_ERROR_INVALID, "option %s needs the kernel's symbols: give symbols_from=",
+					    options[i]);
+		if (!dv_symtab_find(dv_kernel_symtab(plugin.kernel), names[i]))
+			return dv_error_new(DV_ERROR_NOT_FOUND, "option %s: no function '%s' in %s", options[i],
+					    names[i], plugin.kernel_path);
+	}
+	return NULL;
+}
+
+static void on_exit_of_qemu(qemu_plugin_id_t id, void *unused)
+{
+	_cleanup_error_ struct dv_error *err = dv_recorder_finish(dv_steal(plugin.recorder));
+
+	if (err)
+		say("the trace is not complete: %s", err->message);
+}
+
+static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
+	const struct dv_arch *arch = dv_arch_find(info->target_name);
+	struct dv_recorder_setup recorder = {.options = &plugin.options, .arch = arch};
+	struct dv_tracer_setup tracer = {.arch = arch, .several_cpus = info->system.max_vcpus > 1};
+
+	if (!info->system_emulation || !arch)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "guests of %s%s cannot be traced; x86_64 systems can",
+				    info->target_name, info->system_emulation ? "" : " user mode");
+	DV_TRY(dv_plugin_options_parse(argc, argv, &plugin.options));
+	DV_TRY(load_symbols(arch));
+	DV_TRY(check_functions());
+	tracer.clock = dv_clock_choose(plugin.options.clock, (unsigned)info->system.max_vcpus, look_up);
+	if (tracer.clock.inexact_reason)
+		say("timestamps are %s and cannot be sought exactly: %s",
+		    tracer.clock.kind == DV_TRACE_CLOCK_ICOUNT ? "counted instructions" : "host nanoseconds",
+		    tracer.clock.inexact_reason);
+	recorder.kernel = plugin.kernel;
+	recorder.clock = tracer.clock.kind;
+	recorder.inexact_reason = tracer.clock.inexact_reason;
+	DV_TRY(dv_recorder_create(&recorder, &plugin.recorder));
+	tracer.kernel = plugin.kernel;
+	tracer.linux_ = plugin.have_linux ? &plugin.linux_ : NULL;
+	tracer.ring = dv_recorder_ring(plugin.recorder);
+	dv_tracer_start(id, &tracer);
+	qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
+	return NULL;
+}
+
+int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
+	_cleanup_error_ struct dv_error *err = NULL;
+
+	if (plugin.recorder)
+		err = dv_error_new(DV_ERROR_INVALID, "the plugin is loaded already: one -plugin is enough");
+	else
+		err = start(id, info, argc, argv);
+	if (err)
+		say("%s", err->message);
+	return err ? -1 : 0;
+}

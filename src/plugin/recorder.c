@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The writer thread: see recorder.h. */
+#include "base/io.h"
+#include "plugin/recorder.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include "trace/status.h"
+
+/* A block is written at least this often, so that a killed QEMU loses less than a second. */
+#define FLUSH_INTERVAL_NS 400000000ull
+#define MAX_COMMAND_BYTES (1u << 20)
+
+struct dv_recorder {
+	struct dv_ring ring;
+	struct dv_names names;
+	struct dv_callgraph *callgraph;
+	struct dv_trace_writer *writer;
+	struct dv_trace_status *status; /* a mapped page, or NULL */
+	uint64_t last_icount;
+	uint64_t last_flush_ns;
+	pthread_t thread;
+	struct dv_error *error;
+};
+
+struct dv_ring *dv_recorder_ring(struct dv_recorder *recorder)
+{
+	return &recorder->ring;
+}
+
+/* ---- frames to the trace ---- */
+
+static void sink_thread(void *context, uint64_t icount, const struct dv_trace_thread *thread)
+{
+	dv_trace_writer_thread(((struct dv_recorder *)context)->writer, icount, thread);
+}
+
+static void sink_begin(void *context, uint64_t thread_id, uint64_t icount, uint64_t key, enum dv_slice_kind kind)
+{
+	dv_trace_writer_begin(((struct dv_recorder *)context)->writer, thread_id, icount, key, kind);
+}
+
+static void sink_end(void *context, uint64_t thread_id, uint64_t icount)
+{
+	dv_trace_writer_end(((struct dv_recorder *)context)->writer, thread_id, icount);
+}
+
+static void sink_switched(void *context, uint64_t icount, unsigned cpu, uint64_t prev_id, uint64_t next_id)
+{
+	dv_trace_writer_switch(((struct dv_recorder *)context)->writer, icount, cpu, prev_id, next_id);
+}
+
+/* ---- the thread ---- */
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void update_status(struct dv_recorder *r)
+{
+	struct dv_callgraph_counts counts = dv_callgraph_counts(r->callgraph);
+	struct dv_trace_totals totals = dv_trace_writer_totals(r->writer);
+	struct dv_trace_status *status = r->status;
+
+	if (!status)
+		return;
+	dv_trace_status_set(&status->icount, r->last_icount);
+	dv_trace_status_set(&status->calls, counts.calls);
+	dv_trace_status_set(&status->events, totals.begins + totals.ends + totals.switches);
+	dv_trace_status_set(&status->threads, counts.threads);
+	dv_trace_status_set(&status->trace_bytes, totals.file_bytes);
+	dv_trace_status_set(&status->writer_cpu_ns, now_ns(CLOCK_THREAD_CPUTIME_ID));
+}
+
+static void on_symbols(struct dv_recorder *r, const struct dv_event *e)
+{
+	char text[32];
+
+	r->names.slide_known = e->b;
+	r->names.slide = e->a;
+	snprintf(text, sizeof(text), "0x%" PRIx64, e->a);
+	dv_trace_writer_note(r->writer, e->b ? "kaslr_slide" : "kernel_mismatch", e->b ? text : "1");
+}
+
+/* Names change between two events: what comes before is resolved by the old ones. */
+static void feed(struct dv_recorder *r, const struct dv_event *events, size_t count)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (__builtin_expect(dv_event_kind(&events[i]) != DV_EVENT_SYMBOLS, 1))
+			continue;
+		dv_callgraph_feed(r->callgraph, events + from, i - from);
+		on_symbols(r, &events[i]);
+		from = i;
+	}
+	dv_callgraph_feed(r->callgraph, events + from, count - from);
+}
+
+static void *run(void *context)
+{
+	struct dv_recorder *r = context;
+	const struct dv_event *events;
+	size_t count;
+
+	while (dv_ring_wait(&r->ring, &events, &count)) {
+		uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+		if (count) {
+			feed(r, events, count);
+			r->last_icount = dv_event_icount(&events[count - 1]);
+			dv_ring_release(&r->ring, count);
+		}
+		if (now - r->last_flush_ns >= FLUSH_INTERVAL_NS) {
+			r->last_flush_ns = now;
+			dv_trace_writer_flush(r->writer);
+			update_status(r);
+		}
+	}
+	return NULL;
+}
+
+/* Signals are QEMU's business: the thread must not be the one that gets them. */
+static int start_thread(struct dv_recorder *r)
+{
+	sigset_t all, old;
+	int result;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	result = pthread_create(&r->thread, NULL, run, r);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!result)
+		pthread_setname_np(r->thread, "dejaview");
+	return result;
+}
+
+/* ---- setting up ---- */
+
+/* QEMU's own argv from /proc: pointers into `text`, NULL-terminated, in new memory. */
+static char **own_command(struct dv_buf *text)
+{
+	struct dv_error *err = dv_read_file("/proc/self/cmdline", MAX_COMMAND_BYTES, text);
+	size_t count = 0;
+	char **argv;
+
+	dv_error_destroy(err);
+	if (err)
+		return NULL;
+	for (size_t i = 0; i < text->len; i++)
+		count += !text->data[i];
+	argv = calloc(count + 1, sizeof(*argv));
+	for (size_t i = 0, at = 0; argv && i < count; i++) {
+		argv[i] = (char *)text->data + at;
+		at += strlen(argv[i]) + 1;
+	}
+	return argv;
+}
+
+static struct dv_error *open_writer(struct dv_recorder *r, const struct dv_recorder_setup *setup)
+{
+	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
+	_cleanup_free_ char **argv = own_command(&text);
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	struct dv_trace_options options = {
+		.path = setup->options->out,
+		.clock = setup->clock,
+		.exact = !setup->inexact_reason,
+		.exact_reason = setup->inexact_reason,
+		.command = argv,
+		.directory = cwd,
+		.describe = dv_names_describe,
+		.describe_context = &r->names,
+	};
+
+	if (setup->kernel) {
+		options.kernel_banner = dv_kernel_banner(setup->kernel);
+		options.kernel_build_id = dv_kernel_build_id(setup->kernel);
+	}
+	return dv_trace_writer_create(&options, &r->writer);
+}
+
+static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_plugin_options *options)
+{
+	struct dv_callgraph_options cg = {
+		.resolve = dv_names_resolve,
+		.resolve_context = &r->names,
+		.sink = {sink_thread, sink_begin, sink_end, sink_switched, r},
+		.filter = {
+			.min_insns = options->min_insns,
+			.max_depth = options->max_depth,
+			.during = options->during,
+			.from_start_target = options->starting_from != NULL,
+		},
+	};
+
+	return dv_callgraph_create(&cg, &r->callgraph);
+}
+
+static void destroy(struct dv_recorder *r)
+{
+	dv_callgraph_destroy(r->callgraph);
+	dv_trace_writer_destroy(r->writer);
+	dv_trace_status_unmap(r->status);
+	if (r->ring.events)
+		dv_ring_deinit(&r->ring);
+	free(r);
+}
+
+static struct dv_error *open_all(struct dv_recorder *r, const struct dv_recorder_setup *setup)
+{
+	DV_TRY(dv_ring_init(&r->ring));
+	DV_TRY(open_writer(r, setup));
+	DV_TRY(open_callgraph(r, setup->options));
+	if (setup->options->status) {
+		DV_TRY(dv_trace_status_map(setup->options->status, &r->status));
+		dv_trace_status_publish(r->status);
+	}
+	return NULL;
+}
+
+struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struct dv_recorder **ret)
+{
+	struct dv_recorder *r = calloc(1, sizeof(*r));
+	struct dv_error *err;
+	int result;
+
+	if (!r)
+		return dv_error_no_memory();
+	r->names = (struct dv_names){.arch = setup->arch, .kernel = setup->kernel, .options = setup->options};
+	err = open_all(r, setup);
+	if (!err) {
+		result = start_thread(r);
+		if (result)
+			err = dv_error_os(result, "cannot start the writer thread");
+	}
+	if (err) {
+		destroy(r);
+		return err;
+	}
+	*ret = r;
+	return NULL;
+}
+
+struct dv_error *dv_recorder_finish(struct dv_recorder *r)
+{
+	struct dv_trace_status *status = r->status;
+	struct dv_error *err;
+
+	dv_ring_close(&r->ring);
+	pthread_join(r->thread, NULL);
+	dv_callgraph_finish(r->callgraph, r->last_icount);
+	update_status(r);
+	err = dv_trace_writer_finish(dv_steal(r->writer), r->last_icount);
+	if (status)
+		dv_trace_status_set(err ? &status->failed : &status->finished, 1);
+	/* The ring stays: a vCPU may still be writing into it while QEMU exits. */
+	dv_callgraph_destroy(r->callgraph);
+	dv_trace_status_unmap(status);
+	return err;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The callbacks in QEMU: see tracer.h. Blocks are translated again and again, and differently in record
+ * and replay, so that nothing is kept per block: what a callback must know is in its userdata word.
+ *
+ * Calls, jumps and returns end a block, where the icount may be read and is exact. A call is seen by its
+ * push and a return by its pop: memory callbacks run after the access has succeeded, so that an
+ * instruction that faults makes no event.
+ */
+#include "plugin/tracer.h"
+
+#include <string.h>
+#include "guest/slide.h"
+#include "plugin/names.h"
+
+#define MAX_INSN_BYTES	 16
+#define MAX_SLIDE_BYTES	 128
+/* So many pieces of kernel code that fit nowhere in the image: it is another kernel. */
+#define MISMATCH_PIECES	 4096
+#define MAX_REGISTERS	 16
+
+enum { REG_STACK, REG_ARGUMENT0, REG_ARGUMENT1, REG_NAMED };
+
+struct tracer {
+	struct dv_ring *ring;
+	int64_t (*now)(void);
+	bool several_cpus;
+	pthread_mutex_t lock; /* around the ring, with several vCPUs */
+	uint64_t pending_target[DV_EVENT_MAX_CPUS];
+	uint64_t pending_stack[DV_EVENT_MAX_CPUS];
+	bool return_armed[DV_EVENT_MAX_CPUS];
+	struct dv_task *pending_rename[DV_EVENT_MAX_CPUS];
+
+	struct dv_tracer_setup setup;
+	bool slide_known, slide_hopeless, started;
+	uint64_t slide;
+	unsigned pieces_tried;
+	uint64_t switch_to_vaddr, rename_vaddr, start_vaddr[2]; /* runtime; 0: none */
+	GByteArray *bytes;
+	GArray *registers;
+	struct qemu_plugin_register *named[REG_NAMED];
+	struct qemu_plugin_register *target[MAX_REGISTERS];
+};
+
+static struct tracer tracer;
+
+/* ---- events ---- */
+
+static void put_locked(enum dv_event_kind kind, unsigned cpu, uint64_t icount, uint64_t a, uint64_t b)
+{
+	if (tracer.several_cpus)
+		pthread_mutex_lock(&tracer.lock);
+	*dv_ring_reserve(tracer.ring) = (struct dv_event){dv_event_head(kind, cpu, icount), a, b};
+	dv_ring_commit(tracer.ring);
+	if (tracer.several_cpus)
+		pthread_mutex_unlock(&tracer.lock);
+}
+
+static inline void put(enum dv_event_kind kind, unsigned cpu, uint64_t a, uint64_t b)
+{
+	if (__builtin_expect(tracer.several_cpus, 0)) {
+		/* Time is read under the lock, so that events are in order of time. */
+		pthread_mutex_lock(&tracer.lock);
+		*dv_ring_reserve(tracer.ring) =
+			(struct dv_event){dv_event_head(kind, cpu & 0xff, (uint64_t)tracer.now()), a, b};
+		dv_ring_commit(tracer.ring);
+		pthread_mutex_unlock(&tracer.lock);
+		return;
+	}
+	*dv_ring_reserve(tracer.ring) = (struct dv_event){dv_event_head(kind, 0, (uint64_t)tracer.now()), a, b};
+	dv_ring_commit(tracer.ring);
+}
+
+static void on_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *target)
+{
+	put(DV_EVENT_CALL, cpu, vaddr, (uintptr_t)target);
+}
+
+static void on_return(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	put(DV_EVENT_RETURN, cpu, vaddr, qemu_plugin_mem_get_value(info).data.u64);
+}
+
+static void on_jump(unsigned cpu, void *target)
+{
+	put(DV_EVENT_JUMP, cpu, 0, (uintptr_t)target);
+}
+
+/* ---- registers and memory, for what is rare ---- */
+
+static bool read_register(struct qemu_plugin_register *handle, uint64_t *ret)
+{
+	*ret = 0;
+	if (!handle)
+		return false;
+	g_byte_array_set_size(tracer.bytes, 0);
+	if (qemu_plugin_read_register(handle, tracer.bytes) < 8)
+		return false;
+	memcpy(ret, tracer.bytes->data, 8);
+	return true;
+}
+
+static bool read_memory(void *context, uint64_t vaddr, void *to, size_t len)
+{
+	g_byte_array_set_size(tracer.bytes, 0);
+	if (!qemu_plugin_read_memory_vaddr(vaddr, tracer.bytes, len) || tracer.bytes->len < len)
+		return false;
+	memcpy(to, tracer.bytes->data, len);
+	return true;
+}
+
+static const struct dv_guest_memory guest_memory = {.read = read_memory};
+
+static struct qemu_plugin_register *find_register(const char *name)
+{
+	for (guint i = 0; i < tracer.registers->len; i++) {
+		qemu_plugin_reg_descriptor *r = &g_array_index(tracer.registers, qemu_plugin_reg_descriptor, i);
+
+		if (!strcmp(r->name, name))
+			return r->handle;
+	}
+	return NULL;
+}
+
+static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
+{
+	const struct dv_arch *arch = tracer.setup.arch;
+
+	if (tracer.registers)
+		return; /* all vCPUs are alike */
+	tracer.registers = qemu_plugin_get_registers();
+	tracer.named[REG_STACK] = find_register(arch->stack_register);
+	tracer.named[REG_ARGUMENT0] = find_register(arch->argument_registers[0]);
+	tracer.named[REG_ARGUMENT1] = find_register(arch->argument_registers[1]);
+	for (size_t i = 0; i < MAX_REGISTERS && arch->target_registers[i]; i++)
+		tracer.target[i] = find_register(arch->target_registers[i]);
+}
+
+/* ---- indirect calls and jumps ---- */
+
+static void on_target_register(unsigned cpu, void *reg)
+{
+	read_register(tracer.target[(uintptr_t)reg], &tracer.pending_target[cpu & 0xff]);
+}
+
+static void on_call_register(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	put(DV_EVENT_CALL, cpu, vaddr, tracer.pending_target[cpu & 0xff]);
+}
+
+/* `call *mem`: the load brings the target, the push follows. */
+static void on_call_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	if (qemu_plugin_mem_is_store(info))
+		put(DV_EVENT_CALL, cpu, vaddr, tracer.pending_target[cpu & 0xff]);
+	else
+		tracer.pending_target[cpu & 0xff] = qemu_plugin_mem_get_value(info).data.u64;
+}
+
+static void on_jump_register(unsigned cpu, void *reg)
+{
+	uint64_t target;
+
+	if (read_register(tracer.target[(uintptr_t)reg], &target) && dv_is_kernel_vaddr(target))
+		put(DV_EVENT_JUMP, cpu, 0, target);
+}
+
+static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	uint64_t target = qemu_plugin_mem_get_value(info).data.u64;
+
+	if (dv_is_kernel_vaddr(target))
+		put(DV_EVENT_JUMP, cpu, 0, target);
+}
+
+/* ---- tasks ---- */
+
+static void put_switch(unsigned cpu, uint64_t icount, uint64_t next_vaddr, bool prev_dead)
+{
+	struct dv_event_switch *info = calloc(1, sizeof(*info));
+
+	if (!info || !dv_linux_read_task(tracer.setup.linux_, &guest_memory, next_vaddr, &info->next)) {
+		free(info);
+		return;
+	}
+	info->prev_dead = prev_dead;
+	put_locked(DV_EVENT_SWITCH, cpu & 0xff, icount, (uintptr_t)info, 0);
+}
+
+/* The jump or call to __switch_to(prev, next). */
+static void on_switch(unsigned cpu, void *unused)
+{
+	uint64_t prev, next;
+	uint32_t state;
+	bool dead = false;
+
+	if (!read_register(tracer.named[REG_ARGUMENT0], &prev) ||
+	    !read_register(tracer.named[REG_ARGUMENT1], &next))
+		return;
+	dv_linux_read_state(tracer.setup.linux_, &guest_memory, prev, &state, &dead);
+	put_switch(cpu, (uint64_t)tracer.now(), next, dead);
+}
+
+/* First instruction of __set_task_comm(task, name, exec): both are still in their registers. */
+static void on_rename(unsigned cpu, void *unused)
+{
+	struct dv_task *task;
+	uint64_t vaddr, name;
+	char comm[DV_TASK_COMM_LEN] = "";
+
+	if (!read_register(tracer.named[REG_ARGUMENT0], &vaddr) ||
+	    !read_register(tracer.named[REG_ARGUMENT1], &name))
+		return;
+	task = calloc(1, sizeof(*task));
+	if (!task || !dv_linux_read_task(tracer.setup.linux_, &guest_memory, vaddr, task)) {
+		free(task);
+		return;
+	}
+	/* Byte by byte: the string may end just before a page that is not mapped. */
+	for (size_t i = 0; i < sizeof(comm) - 1; i++) {
+		if (!dv_guest_read(&guest_memory, name + i, &comm[i], 1) || !comm[i])
+			break;
+	}
+	dv_linux_copy_comm(task->comm, comm);
+	free(tracer.pending_rename[cpu & 0xff]);
+	tracer.pending_rename[cpu & 0xff] = task;
+}
+
+/* Last instruction of that block, where the time may be read. */
+static void on_renamed(unsigned cpu, void *unused)
+{
+	struct dv_task *task = dv_steal(tracer.pending_rename[cpu & 0xff]);
+
+	if (task)
+		put_locked(DV_EVENT_RENAME, cpu & 0xff, (uint64_t)tracer.now(), (uintptr_t)task, 0);
+}
+
+/* ---- entries to the kernel, and the way back ---- */
+
+/* Userdata of a callback on a block's last instruction: the block's address and how many instructions
+ * came before the end, in the 16 bits that every canonical kernel address has set. */
+static void *pack_block(uint64_t vaddr, size_t insns)
+{
+	return (void *)(uintptr_t)((vaddr & 0xffffffffffff) | (uint64_t)insns << 48);
+}
+
+static uint64_t block_vaddr(void *packed)
+{
+	return (uintptr_t)packed | 0xffff000000000000;
+}
+
+static uint64_t block_start(void *packed, uint64_t now)
+{
+	return tracer.setup.clock.kind == DV_TRACE_CLOCK_ICOUNT ? now - ((uintptr_t)packed >> 48) : now;
+}
+
+static void on_stack_pointer(unsigned cpu, void *unused)
+{
+	read_register(tracer.named[REG_STACK], &tracer.pending_stack[cpu & 0xff]);
+}
+
+static void on_enter(unsigned cpu, void *block)
+{
+	put_locked(DV_EVENT_ENTER, cpu & 0xff, block_start(block, (uint64_t)tracer.now()),
+		   tracer.pending_stack[cpu & 0xff], block_vaddr(block));
+}
+
+/* iret: the first of its loads is the instruction pointer that it goes to. */
+static void on_exception_return(unsigned cpu, void *unused)
+{
+	tracer.return_armed[cpu & 0xff] = true;
+}
+
+static void on_exception_return_load(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	if (!tracer.return_armed[cpu & 0xff])
+		return;
+	tracer.return_armed[cpu & 0xff] = false;
+	put(DV_EVENT_LEAVE, cpu, vaddr, !dv_is_kernel_vaddr(qemu_plugin_mem_get_value(info).data.u64));
+}
+
+static void on_system_return(unsigned cpu, void *unused)
+{
+	put(DV_EVENT_LEAVE, cpu, 0, 1);
+}
+
+/* The kernel's first C function: names are known, the idle task runs, and this is its first frame. */
+static void on_start(unsigned cpu, void *block)
+{
+	uint64_t icount = block_start(block, (uint64_t)tracer.now());
+
+	if (tracer.started)
+		return;
+	tracer.started = true;
+	put_locked(DV_EVENT_SYMBOLS, cpu & 0xff, icount, tracer.slide, 1);
+	if (tracer.setup.linux_ && tracer.setup.linux_->init_task_vaddr)
+		put_switch(cpu, icount, tracer.setup.linux_->init_task_vaddr + tracer.slide, true);
+	put_locked(DV_EVENT_CALL, cpu & 0xff, icount, tracer.pending_stack[cpu & 0xff], block_vaddr(block));
+}
+
+/* ---- translation ---- */
+
+static size_t block_bytes(const struct qemu_plugin_tb *tb, uint8_t *to, size_t max)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb) && len + MAX_INSN_BYTES <= max; i++)
+		len += qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i), to + len, MAX_INSN_BYTES);
+	return len;
+}
+
+static uint64_t runtime(const char *name)
+{
+	const struct dv_symbol *symbol = dv_symtab_find(dv_kernel_symtab(tracer.setup.kernel), name);
+
+	return symbol ? symbol->vaddr + tracer.slide : 0;
+}
+
+static void found_slide(uint64_t slide)
+{
+	tracer.slide_known = true;
+	tracer.slide = slide;
+	if (tracer.setup.linux_) {
+		tracer.switch_to_vaddr = runtime("__switch_to");
+		tracer.rename_vaddr = runtime("__set_task_comm");
+	}
+	tracer.start_vaddr[0] = runtime("x86_64_start_kernel");
+	tracer.start_vaddr[1] = runtime("start_kernel");
+	dv_kernel_release_image(tracer.setup.kernel);
+}
+
+static void look_for_slide(const struct qemu_plugin_tb *tb, uint64_t vaddr)
+{
+	uint8_t code[MAX_SLIDE_BYTES];
+	size_t len = block_bytes(tb, code, sizeof(code));
+	uint64_t slide;
+
+	if (len < DV_SLIDE_MIN_BYTES || vaddr >= tracer.setup.arch->kernel_max)
+		return;
+	if (dv_slide_match(tracer.setup.kernel, tracer.setup.arch, vaddr, code, len, &slide)) {
+		found_slide(slide);
+	} else if (++tracer.pieces_tried == MISMATCH_PIECES) {
+		tracer.slide_hopeless = true;
+		qemu_plugin_outs("dejaview: the running kernel is not the one that symbols_from (or -kernel) names: "
+				 "functions are shown by address; give symbols_from=VMLINUX of the running kernel\n");
+		put_locked(DV_EVENT_SYMBOLS, 0, 0, 0, 0);
+	}
+}
+
+/* A jump to another function's entry. Conditional jumps and jumps within a function are not looked at. */
+static bool is_tail_call(uint64_t from, uint64_t to)
+{
+	const struct dv_symtab *symtab = dv_kernel_symtab(tracer.setup.kernel);
+	const struct dv_symbol *target = dv_names_entry(tracer.setup.arch, tracer.setup.kernel, to - tracer.slide);
+
+	return target && dv_symtab_function_at(symtab, from - tracer.slide) != target;
+}
+
+static void instrument_kernel_jump(struct qemu_plugin_insn *insn, const struct dv_insn *decoded)
+{
+	void *reg = (void *)(uintptr_t)decoded->reg;
+
+	switch (decoded->class) {
+	case DV_INSN_JUMP:
+		if (is_tail_call(qemu_plugin_insn_vaddr(insn), decoded->target))
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_jump, QEMU_PLUGIN_CB_NO_REGS,
+							       (void *)(uintptr_t)decoded->target);
+		break;
+	case DV_INSN_JUMP_REGISTER:
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_jump_register, QEMU_PLUGIN_CB_R_REGS, reg);
+		break;
+	case DV_INSN_JUMP_MEMORY:
+		qemu_plugin_register_vcpu_mem_cb(insn, on_jump_memory, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R,
+						 NULL);
+		break;
+	case DV_INSN_EXCEPTION_RETURN:
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_exception_return, QEMU_PLUGIN_CB_NO_REGS, NULL);
+		qemu_plugin_register_vcpu_mem_cb(insn, on_exception_return_load, QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_R, NULL);
+		break;
+	case DV_INSN_SYSTEM_RETURN:
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_system_return, QEMU_PLUGIN_CB_NO_REGS, NULL);
+		break;
+	default:
+		break;
+	}
+}
+
+static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn *decoded)
+{
+	switch (decoded->class) {
+	case DV_INSN_CALL:
+		qemu_plugin_register_vcpu_mem_cb(insn, on_call, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
+						 (void *)(uintptr_t)decoded->target);
+		break;
+	case DV_INSN_CALL_REGISTER:
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_target_register, QEMU_PLUGIN_CB_R_REGS,
+						       (void *)(uintptr_t)decoded->reg);
+		qemu_plugin_register_vcpu_mem_cb(insn, on_call_register, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
+						 NULL);
+		break;
+	case DV_INSN_CALL_MEMORY:
+		qemu_plugin_register_vcpu_mem_cb(insn, on_call_memory, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
+						 NULL);
+		break;
+	case DV_INSN_RETURN:
+		qemu_plugin_register_vcpu_mem_cb(insn, on_return, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What is known by its address: the kernel's entries and the few functions that tell of tasks. */
+static void instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *last, uint64_t vaddr)
+{
+	struct qemu_plugin_insn *first = qemu_plugin_tb_get_insn(tb, 0);
+	void *block = pack_block(vaddr, qemu_plugin_tb_n_insns(tb));
+	enum dv_entry_kind kind;
+
+	if (vaddr == tracer.rename_vaddr) {
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_rename, QEMU_PLUGIN_CB_R_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_cb(last, on_renamed, QEMU_PLUGIN_CB_NO_REGS, NULL);
+	}
+	if (!tracer.started && (vaddr == tracer.start_vaddr[0] || vaddr == tracer.start_vaddr[1])) {
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_stack_pointer, QEMU_PLUGIN_CB_R_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_cb(last, on_start, QEMU_PLUGIN_CB_R_REGS, block);
+	}
+	kind = dv_names_entry_kind(tracer.setup.arch, tracer.setup.kernel, vaddr - tracer.slide);
+	if (kind == DV_ENTRY_NONE)
+		return;
+	if (kind != DV_ENTRY_SYSCALL)
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_stack_pointer, QEMU_PLUGIN_CB_R_REGS, NULL);
+	qemu_plugin_register_vcpu_insn_exec_cb(last, on_enter, QEMU_PLUGIN_CB_NO_REGS, block);
+}
+
+static void count_inline(struct qemu_plugin_tb *tb)
+{
+	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++)
+		qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(qemu_plugin_tb_get_insn(tb, i),
+								    QEMU_PLUGIN_INLINE_ADD_U64,
+								    tracer.setup.clock.counter, 1);
+}
+
+static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	const struct dv_arch *arch = tracer.setup.arch;
+	uint64_t vaddr = qemu_plugin_tb_vaddr(tb);
+	struct qemu_plugin_insn *last = qemu_plugin_tb_get_insn(tb, qemu_plugin_tb_n_insns(tb) - 1);
+	uint8_t bytes[MAX_INSN_BYTES];
+	struct dv_insn decoded;
+	size_t len = qemu_plugin_insn_data(last, bytes, sizeof(bytes));
+
+	if (tracer.setup.clock.counts_inline)
+		count_inline(tb);
+	arch->classify(bytes, len, qemu_plugin_insn_vaddr(last), &decoded);
+	if (vaddr >= arch->kernel_min && tracer.setup.kernel) {
+		if (!tracer.slide_known && !tracer.slide_hopeless)
+			look_for_slide(tb, vaddr);
+		if (tracer.slide_known) {
+			instrument_entry(tb, last, vaddr);
+			if (tracer.switch_to_vaddr && decoded.target == tracer.switch_to_vaddr)
+				qemu_plugin_register_vcpu_insn_exec_cb(last, on_switch, QEMU_PLUGIN_CB_R_REGS, NULL);
+			instrument_kernel_jump(last, &decoded);
+		}
+	}
+	instrument_call(last, &decoded);
+}
+
+void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
+{
+	tracer.setup = *setup;
+	tracer.ring = setup->ring;
+	tracer.now = setup->clock.now;
+	tracer.several_cpus = setup->several_cpus;
+	pthread_mutex_init(&tracer.lock, NULL);
+	tracer.bytes = g_byte_array_new();
+	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
+}
