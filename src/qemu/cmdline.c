@@ -11,12 +11,12 @@
 static const struct dv_arch archs[] = {
 	{.name = "x86_64", .x86 = true},
 	{.name = "i386", .x86 = true},
-	{.name = "aarch64", .virtio_default_nic = true},
-	{.name = "arm", .virtio_default_nic = true},
-	{.name = "riscv64", .virtio_default_nic = true},
-	{.name = "riscv32", .virtio_default_nic = true},
-	{.name = "loongarch64", .virtio_default_nic = true},
-	{.name = "s390x", .virtio_default_nic = true},
+	{.name = "aarch64"},
+	{.name = "arm"},
+	{.name = "riscv64"},
+	{.name = "riscv32"},
+	{.name = "loongarch64"},
+	{.name = "s390x"},
 	{.name = "ppc64"},
 };
 
@@ -158,7 +158,7 @@ static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_opti
 {
 	_cleanup_optlist_ struct dv_optlist list = DV_OPTLIST_INIT;
 	const char *driver;
-	bool changed;
+	bool changed, iothread;
 
 	DV_TRY(dv_optlist_parse(option->arg, "driver", &list));
 	driver = dv_optlist_get(&list, "driver");
@@ -168,14 +168,20 @@ static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_opti
 		if (!strncmp(driver, refused_devices[i].driver, strlen(refused_devices[i].driver)))
 			return dv_refuse("-device", driver, refused_devices[i].reason);
 	DV_TRY(dv_drives_device(rw, &list));
+	changed = dv_net_unreplayable(driver);
+	if (changed) {
+		DV_TRY(dv_plan_note(rw->plan, "NIC %s is virtio-net-pci: a replay would hang with it", driver));
+		DV_TRY(dv_optlist_set(&list, "driver", "virtio-net-pci"));
+		driver = "virtio-net-pci";
+	}
 	if (!strncmp(driver, "virtio-net", 10))
 		rw->virtio_net = true;
-	changed = dv_optlist_remove(&list, "iothread");
-	if (changed)
+	iothread = dv_optlist_remove(&list, "iothread");
+	if (iothread)
 		DV_TRY(dv_plan_note(rw->plan, "-device %s: iothread= left out: a recording has one thread of I/O",
 				    driver));
 	changed |= dv_optlist_remove(&list, "guest_announce");
-	if (changed)
+	if (changed || iothread)
 		return dv_emit_list(rw, DV_WHEN_ALWAYS, "-device", &list);
 	return dv_plan_add_plain(rw->plan, DV_WHEN_ALWAYS, "-device", option->arg);
 }

@@ -108,6 +108,7 @@ static struct dv_error *add_image(struct dv_rewriter *rw, const char *option, co
 	struct dv_qemu_image *image;
 	size_t i = rw->plan->images_len;
 	char value[64];
+	bool is_flash;
 
 	if (!has_protocol(file))
 		DV_TRY(dv_resolve(rw, option, file, &path));
@@ -146,10 +147,11 @@ static struct dv_error *add_image(struct dv_rewriter *rw, const char *option, co
 		if (extra->items[k].value)
 			DV_TRY(dv_optlist_set(&list, extra->items[k].key, extra->items[k].value));
 	*ret = i;
-	DV_TRY(dv_plan_note(rw->plan, read_only ? "%s: through blkreplay, read-only" :
-						  "%s: through blkreplay, on an overlay of its own; your image "
-						  "is not written", rw->plan->images[i].path));
-	if (dv_optlist_get(&list, "if"))
+	is_flash = dv_optlist_get(&list, "if");
+	DV_TRY(dv_plan_note(rw->plan, "%s: %s%s", rw->plan->images[i].path,
+			    is_flash ? "" : "through blkreplay, ",
+			    read_only ? "read-only" : "on an overlay of its own, your image is not written"));
+	if (is_flash)
 		return dv_emit_list(rw, DV_WHEN_ALWAYS, "-drive", &list);
 	DV_TRY(dv_optlist_set(&list, "if", "none"));
 	snprintf(value, sizeof(value), "dv-img%zu", i);
@@ -270,8 +272,6 @@ static struct dv_error *unsupported_node(const char *id, const char *driver)
 	}
 	return dv_refuse("-blockdev", id, text);
 }
-
-static struct dv_error *node_drive(struct dv_rewriter *rw, const char *id, const char *interface);
 
 static bool node_read_only(const struct dv_optlist *list)
 {

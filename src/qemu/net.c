@@ -37,6 +37,11 @@ static struct dv_error *check_backend(const char *option, const struct dv_optlis
 	return NULL;
 }
 
+bool dv_net_unreplayable(const char *model)
+{
+	return !strncmp(model, "e1000", 5) || !strcmp(model, "igb");
+}
+
 static bool is_virtio(const char *model)
 {
 	return model && !strncmp(model, "virtio", 6);
@@ -77,8 +82,11 @@ struct dv_error *dv_net_scan(struct dv_rewriter *rw, const struct dv_option *opt
 	return option->def->action == DV_OPTION_NETDEV ? scan_netdev(rw, option) : scan_net(rw, option);
 }
 
-/* The backend for recording and the bare one for replay, and the filter. list has an id. */
-static struct dv_error *emit_netdev(struct dv_rewriter *rw, struct dv_optlist *list)
+/*
+ * The backend for recording and the bare one for replay, and the filter. list has an id; json is what the
+ * user wrote, when it was JSON: its arrays have no other form.
+ */
+static struct dv_error *emit_netdev(struct dv_rewriter *rw, struct dv_optlist *list, const char *json)
 {
 	const char *type = dv_optlist_get(list, "type");
 	const char *id = dv_optlist_get(list, "id");
@@ -97,7 +105,10 @@ static struct dv_error *emit_netdev(struct dv_rewriter *rw, struct dv_optlist *l
 	snprintf(name, sizeof(name), "dv-rr%zu", rw->nics_added++);
 	DV_TRY(dv_optlist_set(&filter, "id", name));
 	DV_TRY(dv_optlist_set(&filter, "netdev", id));
-	DV_TRY(dv_emit_list(rw, DV_WHEN_RECORDING, "-netdev", list));
+	if (json && strcmp(type ? type : "", "tap"))
+		DV_TRY(dv_plan_add_plain(rw->plan, DV_WHEN_RECORDING, "-netdev", json));
+	else
+		DV_TRY(dv_emit_list(rw, DV_WHEN_RECORDING, "-netdev", list));
 	DV_TRY(dv_emit_list(rw, DV_WHEN_REPLAYING, "-netdev", &bare));
 	rw->plan->has_network = true;
 	DV_TRY(dv_plan_note(rw->plan, "network %s: packets go through filter-replay", id));
@@ -109,9 +120,17 @@ static struct dv_error *emit_nic_option(struct dv_rewriter *rw, struct dv_optlis
 	struct dv_optlist list = DV_OPTLIST_INIT;
 	struct dv_error *err;
 	const char *model = dv_optlist_get(nic, "model");
+	const char *type = dv_optlist_get(&rw->machine, "type");
 
-	if (is_virtio(model) || (!model && rw->arch->virtio_default_nic))
+	/* What pc and q35 take by themselves is an e1000 or e1000e. */
+	if (model ? dv_net_unreplayable(model) : rw->arch->x86 && !(type && !strncmp(type, "microvm", 7))) {
+		DV_TRY(dv_plan_note(rw->plan, "NIC %s is virtio-net-pci: a replay would hang with it",
+				    model ? model : "e1000"));
+		DV_TRY(dv_optlist_set(nic, "model", "virtio-net-pci"));
 		rw->virtio_net = true;
+	} else if (is_virtio(model) || !model) {
+		rw->virtio_net = true;
+	}
 	err = dv_optlist_set(&list, "type", "nic");
 	if (!err) {
 		list.items[0].implied = true;
@@ -143,7 +162,7 @@ static struct dv_error *emit_nic(struct dv_rewriter *rw, struct dv_optlist *list
 			DV_TRY(dv_optlist_set(&nic, nic_keys[i][1], value));
 		dv_optlist_remove(list, nic_keys[i][0]);
 	}
-	DV_TRY(emit_netdev(rw, list));
+	DV_TRY(emit_netdev(rw, list, NULL));
 	return emit_nic_option(rw, &nic);
 }
 
@@ -165,7 +184,7 @@ static struct dv_error *emit_net(struct dv_rewriter *rw, struct dv_optlist *list
 		return dv_plan_note(rw->plan, "-net %s left out: no NIC is connected to it", type);
 	dv_optlist_remove(list, "name");
 	DV_TRY(dv_optlist_set(list, "id", "dv-net"));
-	return emit_netdev(rw, list);
+	return emit_netdev(rw, list, NULL);
 }
 
 struct dv_error *dv_net_emit(struct dv_rewriter *rw, const struct dv_option *option)
@@ -175,7 +194,7 @@ struct dv_error *dv_net_emit(struct dv_rewriter *rw, const struct dv_option *opt
 
 	DV_TRY(dv_optlist_parse(option->arg, "type", &list));
 	if (option->def->action == DV_OPTION_NETDEV)
-		return emit_netdev(rw, &list);
+		return emit_netdev(rw, &list, list.from_json ? option->arg : NULL);
 	if (option->def->action == DV_OPTION_NET)
 		return emit_net(rw, &list);
 	type = dv_optlist_get(&list, "type");

@@ -16,7 +16,6 @@
 struct dv_arch {
 	const char *name;
 	bool x86;
-	bool virtio_default_nic; /* the NIC that the machine gets by itself is virtio-net */
 };
 
 /* A block node, netdev or character device that the user has named. */
@@ -83,6 +82,8 @@ struct dv_error *dv_drives_device(struct dv_rewriter *rw, const struct dv_optlis
 /* -machine pflash0=NODE: taken out of the machine's list and made a drive. */
 struct dv_error *dv_drives_machine(struct dv_rewriter *rw);
 
+/* A NIC that arms a timer when a snapshot is loaded, as e1000 does: its replay livelocks. */
+bool dv_net_unreplayable(const char *model);
 struct dv_error *dv_net_scan(struct dv_rewriter *rw, const struct dv_option *option);
 struct dv_error *dv_net_emit(struct dv_rewriter *rw, const struct dv_option *option);
 struct dv_error *dv_net_finish(struct dv_rewriter *rw);
