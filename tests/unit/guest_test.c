@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Facts about src/guest that need no guest: instructions by their bytes, tasks in a byte array. */
+#include "guest/arch.h"
+#include "guest/linux.h"
+#include "test.h"
+
+#define AT 0xffffffff81000000ull
+
+static const struct insn_row {
+	const char *what;
+	uint8_t bytes[8];
+	size_t len;
+	enum dv_insn_class class;
+	uint64_t target;
+	uint8_t reg;
+} insn_rows[] = {
+	{"call rel32", {0xe8, 0x10, 0, 0, 0}, 5, DV_INSN_CALL, AT + 5 + 0x10, 0},
+	{"call backwards", {0xe8, 0xf0, 0xff, 0xff, 0xff}, 5, DV_INSN_CALL, AT + 5 - 0x10, 0},
+	{"cs call (padded)", {0x2e, 0xe8, 0, 1, 0, 0}, 6, DV_INSN_CALL, AT + 6 + 0x100, 0},
+	{"bnd call", {0xf2, 0xe8, 0, 1, 0, 0}, 6, DV_INSN_CALL, AT + 6 + 0x100, 0},
+	{"call rel16 is firmware's", {0xe8, 0x10, 0}, 3, DV_INSN_OTHER, 0, 0},
+	{"call *%rax", {0xff, 0xd0}, 2, DV_INSN_CALL_REGISTER, 0, 0},
+	{"call *%r11", {0x41, 0xff, 0xd3}, 3, DV_INSN_CALL_REGISTER, 0, 11},
+	{"notrack jmp *%rdx", {0x3e, 0xff, 0xe2}, 3, DV_INSN_JUMP_REGISTER, 0, 2},
+	{"call *8(%rax)", {0xff, 0x50, 0x08}, 3, DV_INSN_CALL_MEMORY, 0, 0},
+	{"jmp *x(%rip)", {0xff, 0x25, 1, 2, 3, 4}, 6, DV_INSN_JUMP_MEMORY, 0, 5},
+	{"jmp rel32", {0xe9, 0xfb, 0xff, 0xff, 0xff}, 5, DV_INSN_JUMP, AT, 0},
+	{"jmp rel8", {0xeb, 0xfe}, 2, DV_INSN_JUMP, AT, 0},
+	{"ret", {0xc3}, 1, DV_INSN_RETURN, 0, 0},
+	{"rep ret", {0xf3, 0xc3}, 2, DV_INSN_RETURN, 0, 0},
+	{"ret imm16", {0xc2, 8, 0}, 3, DV_INSN_RETURN, 0, 0},
+	{"lretq", {0x48, 0xcb}, 2, DV_INSN_RETURN, 0, 0},
+	{"iretq", {0x48, 0xcf}, 2, DV_INSN_EXCEPTION_RETURN, 0, 0},
+	{"sysretq", {0x48, 0x0f, 0x07}, 3, DV_INSN_SYSTEM_RETURN, 0, 0},
+	{"sysexit", {0x0f, 0x35}, 2, DV_INSN_SYSTEM_RETURN, 0, 0},
+	{"push *%rax", {0xff, 0xf0}, 2, DV_INSN_OTHER, 0, 0},
+	{"nop", {0x90}, 1, DV_INSN_OTHER, 0, 0},
+	{"prefixes alone", {0x66, 0x66, 0x48}, 3, DV_INSN_OTHER, 0, 0},
+	{"nothing", {0}, 0, DV_INSN_OTHER, 0, 0},
+};
+
+TEST(x86_instructions_are_told_apart)
+{
+	const struct dv_arch *arch = dv_arch_find("x86_64");
+
+	CHECK(arch);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(insn_rows); i++) {
+		const struct insn_row *row = &insn_rows[i];
+		struct dv_insn insn;
+
+		arch->classify(row->bytes, row->len, AT, &insn);
+		if (insn.class != row->class)
+			test_fail(__FILE__, __LINE__, "%s: class %d, not %d", row->what, insn.class, row->class);
+		if (row->target && insn.target != row->target)
+			test_fail(__FILE__, __LINE__, "%s: target %" PRIx64, row->what, insn.target);
+		if (insn.class == DV_INSN_CALL_REGISTER || insn.class == DV_INSN_JUMP_REGISTER)
+			CHECK_EQ(insn.reg, row->reg);
+	}
+}
+
+TEST(an_architecture_that_is_not_there_is_null)
+{
+	CHECK(!dv_arch_find("s390x"));
+}
+
+/* A guest's memory: one page at BASE. */
+#define BASE 0xffff888000000000ull
+
+static bool read_page(void *page, uint64_t vaddr, void *to, size_t len)
+{
+	if (vaddr < BASE || vaddr - BASE > 4096 || len > 4096 - (vaddr - BASE))
+		return false;
+	memcpy(to, (char *)page + (vaddr - BASE), len);
+	return true;
+}
+
+static const struct dv_linux layout = {
+	.pid = {8, 4}, .tgid = {12, 4}, .flags = {16, 4}, .state = {20, 4}, .real_parent = {24, 8}, .comm = {32, 16},
+	.current_offset = 0x100,
+};
+
+TEST(a_task_is_read_by_its_layout)
+{
+	char page[4096] = "";
+	struct dv_guest_memory memory = {read_page, page};
+	uint64_t parent = BASE + 1024;
+	struct dv_task task;
+	uint32_t state;
+	bool dead;
+
+	memcpy(page + 8, &(uint32_t){42}, 4);
+	memcpy(page + 12, &(uint32_t){40}, 4);
+	memcpy(page + 20, &(uint32_t){0x80}, 4);
+	memcpy(page + 24, &parent, 8);
+	memcpy(page + 32, "k\033worker/0:1-evil", 16);
+	memcpy(page + 1024 + 12, &(uint32_t){7}, 4);
+	CHECK(dv_linux_read_task(&layout, &memory, BASE, &task));
+	CHECK_EQ(task.tid, 42);
+	CHECK_EQ(task.tgid, 40);
+	CHECK_EQ(task.parent_tgid, 7);
+	CHECK(!task.is_kernel);
+	CHECK_STR(task.comm, "k?worker/0:1-ev");
+	CHECK(dv_linux_read_state(&layout, &memory, BASE, &state, &dead));
+	CHECK(dead);
+}
+
+TEST(memory_that_is_no_task_is_refused)
+{
+	char page[4096] = "";
+	struct dv_guest_memory memory = {read_page, page};
+	struct dv_task task;
+
+	memset(page, 0xff, sizeof(page));
+	CHECK(!dv_linux_read_task(&layout, &memory, BASE, &task));
+	CHECK(!dv_linux_read_task(&layout, &memory, BASE + 4090, &task));
+	CHECK(!dv_linux_read_task(&layout, &memory, 0, &task));
+}
+
+TEST(the_running_task_is_found_in_the_per_cpu_area)
+{
+	char page[4096] = "";
+	struct dv_guest_memory memory = {read_page, page};
+	uint64_t task = 0;
+
+	memcpy(page + 0x180, &(uint64_t){BASE + 64}, 8);
+	CHECK(dv_linux_read_current(&layout, &memory, BASE + 0x80, &task));
+	CHECK(task == BASE + 64);
+	CHECK(!dv_linux_read_current(&layout, &memory, 0, &task));
+}

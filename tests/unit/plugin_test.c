@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Facts about the plugin's parts that need no QEMU: options, clocks, the ring. */
+#include "plugin/clock.h"
+#include "plugin/options.h"
+#include "plugin/ring.h"
+#include "test.h"
+
+static struct dv_error *parse(const char *arg, struct dv_plugin_options *ret)
+{
+	char *argv[] = {(char *)arg};
+
+	return dv_plugin_options_parse(1, argv, ret);
+}
+
+TEST(options_are_what_was_said)
+{
+	char *argv[] = {(char *)"symbols_from=/boot/vmlinux", (char *)"min_insns=0x10", (char *)"during=sh",
+			(char *)"clock=host"};
+	struct dv_plugin_options options;
+
+	CHECK_OK(dv_plugin_options_parse(4, argv, &options));
+	CHECK_STR(options.symbols_from, "/boot/vmlinux");
+	CHECK_STR(options.out, "dejaview.dvtrace");
+	CHECK_STR(options.during, "sh");
+	CHECK_EQ(options.min_insns, 16);
+	CHECK_EQ(options.max_depth, 0);
+	CHECK_EQ(options.clock, DV_PLUGIN_CLOCK_HOST);
+}
+
+TEST(bad_options_are_named)
+{
+	struct dv_plugin_options options;
+
+	CHECK_ERROR(parse("min_insn=3", &options), DV_ERROR_INVALID,
+		    "unknown option 'min_insn=3'; there are symbols_from, out, status, starting_from, stopping_at, "
+		    "during, min_insns, max_depth, ignore_below, clock");
+	CHECK_ERROR(parse("min_insns=many", &options), DV_ERROR_INVALID,
+		    "option min_insns: 'many' is not a number from 0 to 18446744073709551615");
+	CHECK_ERROR(parse("max_depth=-1", &options), DV_ERROR_INVALID,
+		    "option max_depth: '-1' is not a number from 0 to 4294967295");
+	CHECK_ERROR(parse("out=", &options), DV_ERROR_INVALID, "option out needs a value");
+	CHECK_ERROR(parse("clock=sundial", &options), DV_ERROR_INVALID,
+		    "option clock: 'sundial' is none of auto, counter, host");
+}
+
+/* ---- clocks, with tables of what a QEMU exports ---- */
+
+struct qemu_plugin_scoreboard *qemu_plugin_scoreboard_new(size_t element_bytes)
+{
+	return NULL;
+}
+
+uint64_t qemu_plugin_u64_get(qemu_plugin_u64 entry, unsigned int vcpu_index)
+{
+	return 77;
+}
+
+static int icount_mode;
+
+static int64_t fake_icount(void)
+{
+	return 1234;
+}
+
+static void *with_modules(const char *symbol)
+{
+	if (!strcmp(symbol, "use_icount"))
+		return &icount_mode;
+	return !strcmp(symbol, "icount_get_raw") ? (void *)(uintptr_t)fake_icount : NULL;
+}
+
+static void *without_modules(const char *symbol)
+{
+	return NULL;
+}
+
+TEST(the_clock_is_qemus_icount_where_it_counts_and_exports_it)
+{
+	struct dv_clock clock;
+
+	icount_mode = 1;
+	clock = dv_clock_choose(DV_PLUGIN_CLOCK_AUTO, 1, with_modules);
+	CHECK_EQ(clock.kind, DV_TRACE_CLOCK_ICOUNT);
+	CHECK(!clock.inexact_reason && !clock.counts_inline);
+	CHECK_EQ(clock.now(), 1234);
+}
+
+TEST(without_icount_the_clock_is_the_hosts)
+{
+	struct dv_clock clock;
+
+	icount_mode = 0;
+	clock = dv_clock_choose(DV_PLUGIN_CLOCK_AUTO, 1, with_modules);
+	CHECK_EQ(clock.kind, DV_TRACE_CLOCK_HOST_NS);
+	CHECK_STR(clock.inexact_reason, "QEMU runs without -icount");
+	CHECK(clock.now() <= clock.now());
+}
+
+TEST(several_cpus_have_the_hosts_clock)
+{
+	icount_mode = 0;
+	CHECK_STR(dv_clock_choose(DV_PLUGIN_CLOCK_AUTO, 4, with_modules).inexact_reason,
+		  "several vCPUs run at once: QEMU counts instructions for one alone");
+}
+
+TEST(a_qemu_that_exports_nothing_is_counted_by_the_plugin_and_said_so)
+{
+	struct dv_clock clock = dv_clock_choose(DV_PLUGIN_CLOCK_AUTO, 1, without_modules);
+
+	CHECK_EQ(clock.kind, DV_TRACE_CLOCK_ICOUNT);
+	CHECK(clock.counts_inline);
+	CHECK_STR(clock.inexact_reason, "this QEMU does not export icount_get_raw; instructions were counted by the "
+					"plugin, one too many at every fault");
+	CHECK_EQ(clock.now(), 77);
+}
+
+/* ---- the ring ---- */
+
+enum { MANY = DV_RING_EVENTS * 3 + 12345 };
+
+static void *produce(void *ring)
+{
+	for (uint64_t i = 0; i < MANY; i++) {
+		*dv_ring_reserve(ring) = (struct dv_event){i, i * 2, i * 3};
+		dv_ring_commit(ring);
+	}
+	return NULL;
+}
+
+TEST(every_event_goes_through_the_ring_in_order)
+{
+	const struct dv_event *events;
+	struct dv_ring ring;
+	pthread_t producer;
+	uint64_t next = 0;
+	size_t count;
+
+	CHECK_OK(dv_ring_init(&ring));
+	CHECK_EQ(pthread_create(&producer, NULL, produce, &ring), 0);
+	while (next < MANY && dv_ring_wait(&ring, &events, &count)) {
+		for (size_t i = 0; i < count; i++, next++)
+			CHECK(events[i].head == next && events[i].a == next * 2 && events[i].b == next * 3);
+		dv_ring_release(&ring, count);
+	}
+	pthread_join(producer, NULL);
+	CHECK_EQ(next, MANY);
+	dv_ring_close(&ring);
+	CHECK(!dv_ring_wait(&ring, &events, &count));
+	dv_ring_deinit(&ring);
+}
+
+TEST(a_closed_ring_gives_what_is_left_and_a_late_producer_does_not_hang)
+{
+	const struct dv_event *events;
+	struct dv_ring ring;
+	size_t count;
+
+	CHECK_OK(dv_ring_init(&ring));
+	for (uint64_t i = 0; i < 10; i++) {
+		*dv_ring_reserve(&ring) = (struct dv_event){i, 0, 0};
+		dv_ring_commit(&ring);
+	}
+	dv_ring_close(&ring);
+	CHECK(dv_ring_wait(&ring, &events, &count));
+	CHECK_EQ(count, 10);
+	dv_ring_release(&ring, count);
+	CHECK(!dv_ring_wait(&ring, &events, &count));
+	produce(&ring);
+	dv_ring_deinit(&ring);
+}
