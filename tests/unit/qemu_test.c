@@ -10,6 +10,7 @@
 #include "qemu/disks.h"
 #include "qemu/probe.h"
 #include "qemu/process.h"
+#include "qemu/terminal.h"
 #include "qemu_render.h"
 #include "test.h"
 
@@ -662,4 +663,36 @@ TEST(a_process_gets_the_descriptors_it_should)
 	CHECK_EQ(out.len, 6);
 	CHECK_ERROR(dv_process_run(SHELL("echo no >&2; false"), 100, NULL), DV_ERROR_EXITED,
 		    "sh exited with code 1: no");
+}
+
+/* `cat` is the guest; a pipe is the keyboard, another the screen. */
+TEST(a_terminal_carries_keys_and_knows_ctrl_a)
+{
+	struct dv_process_options options = shell((char *const[]){(char *)"cat", NULL});
+	struct dv_process process;
+	struct dv_terminal *terminal;
+	int keys[2], screen[2];
+	char text[200] = "";
+	uint64_t asked = 0;
+	bool ended;
+	ssize_t len;
+
+	CHECK(!pipe2(keys, O_CLOEXEC) && !pipe2(screen, O_CLOEXEC));
+	CHECK_OK(dv_terminal_create(keys[0], screen[1], &terminal));
+	dv_terminal_child_fds(terminal, &options.stdio[0], &options.stdio[1]);
+	CHECK_OK(dv_process_start(&options, &process));
+	CHECK_OK(dv_terminal_started(terminal));
+	CHECK_EQ(read(dv_terminal_quit_fd(terminal), &asked, 8), -1);
+	CHECK_EQ(write(keys[1], "one\001a\001\001two\001x", 12), 12);
+	close(keys[1]); /* cat ends */
+	CHECK_OK(dv_process_wait(&process, -1, &ended));
+	CHECK_OK(dv_process_check(&process));
+	CHECK_EQ(read(dv_terminal_quit_fd(terminal), &asked, 8), 8);
+	dv_terminal_status(terminal, "no line on what is no terminal");
+	dv_terminal_destroy(terminal);
+	close(screen[1]);
+	for (size_t at = 0; (len = read(screen[0], text + at, sizeof(text) - 1 - at)) > 0;)
+		at += (size_t)len;
+	CHECK_STR(text, "one\001\001two");
+	dv_process_deinit(&process);
 }
