@@ -63,7 +63,7 @@ static const char *first_bytes(const uint8_t *data, size_t len, char text[24])
 {
 	text[0] = '\0';
 	for (size_t i = 0; i < 4 && i < len; i++)
-		snprintf(text + 3 * i, 24 - 3 * i, "%s%02x", i ? " " : "", data[i]);
+		snprintf(text + 3 * i, 24 - 3 * i, "%02x%s", data[i], i < 3 && i + 1 < len ? " " : "");
 	return len ? text : "nothing";
 }
 
