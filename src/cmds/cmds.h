@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The verbs, one per file. Each gets argv with the verb itself as argv[0], and returns the process's exit
+ * status: 0, 1 when it failed (and has said why on stderr), 2 when it was called wrongly. A verb must
+ * answer --help.
+ */
+#ifndef DV_CMDS_CMDS_H
+#define DV_CMDS_CMDS_H
+
+#include "base/error.h"
+
+int dv_cmd_info(int argc, char **argv);
+
+/* Prints "dejaview VERB: MESSAGE" and destroys err. Returns 1; 0 when err is NULL. */
+int dv_cmd_report(const char *verb, struct dv_error *err);
+
+#endif
