@@ -51,4 +51,16 @@ struct dv_trace_thread {
 	bool is_kernel;	  /* a kernel thread */
 };
 
+/*
+ * The tid that stock Perfetto is told. It takes 0 for its host's idle process, so that idle tasks (and
+ * other threads without ids) get tids that no kernel hands out.
+ */
+#define DV_TRACE_FIRST_SYNTHETIC_TID (1 << 22) /* Linux's PID_MAX_LIMIT */
+static inline int32_t dv_trace_thread_tid(const struct dv_trace_thread *thread)
+{
+	if (thread->tid > 0 && thread->tgid > 0)
+		return thread->tid;
+	return DV_TRACE_FIRST_SYNTHETIC_TID + (int32_t)(thread->id & 0xffffff);
+}
+
 #endif

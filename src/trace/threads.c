@@ -4,7 +4,7 @@
 
 #include "trace/fields.h"
 
-#define IDLE_PID FIRST_SYNTHETIC_TID
+#define IDLE_PID DV_TRACE_FIRST_SYNTHETIC_TID
 #define KTHREADD_PID 2
 
 void writer_threads_deinit(struct writer_threads *t)
@@ -134,19 +134,11 @@ uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const str
 	return index;
 }
 
-uint32_t writer_threads_find(struct writer_threads *t, uint64_t id)
+uint32_t writer_threads_find(const struct writer_threads *t, uint64_t id)
 {
-	uint64_t *known = dv_map_get(&t->by_id, id);
-	struct dv_trace_thread nameless = {.id = id, .comm = "?"};
+	const uint64_t *known = dv_map_get(&t->by_id, id);
 
-	return known ? (uint32_t)*known : writer_threads_set(t, 0, &nameless);
-}
-
-int32_t writer_thread_tid(const struct writer_thread *thread)
-{
-	if (thread->is.tid > 0 && thread->is.tgid > 0)
-		return thread->is.tid;
-	return FIRST_SYNTHETIC_TID + (int32_t)(thread->is.id & 0xffffff);
+	return known ? (uint32_t)*known : UINT32_MAX;
 }
 
 static void put_process(struct writer_threads *t, uint32_t index, struct dv_buf *packets)
@@ -200,7 +192,7 @@ void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t 
 	proto_uint(packets, DESCRIPTOR_UUID, thread->is.id);
 	message = proto_open(packets, DESCRIPTOR_THREAD);
 	proto_uint(packets, THREAD_PID, (uint32_t)process->pid);
-	proto_uint(packets, THREAD_TID, (uint32_t)writer_thread_tid(thread));
+	proto_uint(packets, THREAD_TID, (uint32_t)dv_trace_thread_tid(&thread->is));
 	proto_string(packets, THREAD_NAME, thread->is.comm);
 	proto_close(packets, message);
 	proto_close(packets, descriptor);

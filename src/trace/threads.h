@@ -42,18 +42,14 @@ struct writer_threads {
 	struct dv_map by_tgid; /* pid -> index of the newest process */
 };
 
-/* No kernel hands out tids from here on (PID_MAX_LIMIT). */
-#define FIRST_SYNTHETIC_TID (1 << 22)
 /* Uuids of processes start here, those of threads are their ids. */
 #define PROCESS_UUID_BASE (1ull << 40)
 
 void writer_threads_deinit(struct writer_threads *t);
 /* Adds the thread or changes it. Returns its index, or UINT32_MAX when out of memory. */
 uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const struct dv_trace_thread *thread);
-/* Finds a thread, and makes one without names when it was not declared. As above. */
-uint32_t writer_threads_find(struct writer_threads *t, uint64_t id);
-/* The tid that Perfetto is told. */
-int32_t writer_thread_tid(const struct writer_thread *thread);
+/* A thread's index, or UINT32_MAX when it was not declared. */
+uint32_t writer_threads_find(const struct writer_threads *t, uint64_t id);
 
 /* Makes sure that this block describes the thread and its process. */
 void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t block,

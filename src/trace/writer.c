@@ -425,14 +425,27 @@ static uint32_t add_name(struct dv_trace_writer *w, uint64_t key)
 	return iid;
 }
 
+/* UINT32_MAX when out of memory, which is then the writer's error. */
+static uint32_t set_thread(struct dv_trace_writer *w, uint64_t icount, const struct dv_trace_thread *thread)
+{
+	uint32_t index = writer_threads_set(&w->threads, icount, thread);
+
+	if (index == UINT32_MAX)
+		fail(w, dv_error_no_memory());
+	else
+		writer_thread_put(&w->thread_news, BLOCK_THREAD, &w->threads.threads[index]);
+	return index;
+}
+
 static bool describe_thread(struct dv_trace_writer *w, uint64_t thread_id, uint32_t *ret)
 {
+	const struct dv_trace_thread nameless = {.id = thread_id, .comm = "?"};
 	uint32_t index = writer_threads_find(&w->threads, thread_id);
 
-	if (index == UINT32_MAX) {
-		fail(w, dv_error_no_memory());
+	if (index == UINT32_MAX) /* not declared */
+		index = set_thread(w, 0, &nameless);
+	if (index == UINT32_MAX)
 		return false;
-	}
 	writer_threads_describe(&w->threads, index, w->block, &w->descriptors, &w->own);
 	*ret = index;
 	return true;
@@ -534,17 +547,16 @@ void dv_trace_writer_end(struct dv_trace_writer *w, uint64_t thread_id, uint64_t
 
 void dv_trace_writer_thread(struct dv_trace_writer *w, uint64_t icount, const struct dv_trace_thread *thread)
 {
+	bool is_known = writer_threads_find(&w->threads, thread->id) != UINT32_MAX;
 	uint32_t index;
 
 	if (w->error)
 		return;
-	index = writer_threads_set(&w->threads, icount, thread);
-	if (index == UINT32_MAX) {
-		fail(w, dv_error_no_memory());
+	index = set_thread(w, icount, thread);
+	if (index == UINT32_MAX)
 		return;
-	}
-	writer_thread_put(&w->thread_news, BLOCK_THREAD, &w->threads.threads[index]);
-	if (thread->id == w->thread_id)
+	/* A new name is said even if the thread never runs again; a new thread when it first does. */
+	if (is_known)
 		writer_threads_describe(&w->threads, index, w->block, &w->descriptors, &w->own);
 	close_full_block(w);
 }
@@ -583,7 +595,7 @@ static struct switch_side side_of(struct dv_trace_writer *w, uint64_t thread_id)
 	thread = &w->threads.threads[index];
 	return (struct switch_side){
 		.comm = thread->is.comm,
-		.tid = thread->is.tid == 0 ? 0 : writer_thread_tid(thread),
+		.tid = thread->is.tid == 0 ? 0 : dv_trace_thread_tid(&thread->is),
 	};
 }
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Prints a trace as our reader sees it, to be compared with Perfetto: with --slices a line per slice
+ * (start, tid, depth, dur, category, thread's name, name), with --switches a line per switch (icount,
+ * cpu, next tid), separated by tabs. --make FILE writes a synthetic trace instead.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "trace/reader.h"
+#include "trace/writer.h"
+
+static void print_text(const char *text)
+{
+	for (; *text; text++)
+		putchar((unsigned char)*text < 0x20 ? '?' : *text);
+}
+
+static bool print_slice(void *context, const struct dv_trace_slice *s)
+{
+	static const char *const kinds[DV_SLICE_KINDS] = DV_SLICE_KIND_NAMES;
+	struct dv_trace_reader *r = context;
+	const struct dv_trace_thread *thread = dv_trace_reader_thread(r, s->thread_id);
+
+	printf("%" PRIu64 "\t%d\t%u\t%" PRId64 "\t%s\t", s->start_icount, thread ? dv_trace_thread_tid(thread) : -1,
+	       s->depth, s->is_open ? -1 : (int64_t)(s->end_icount - s->start_icount),
+	       s->kind == DV_SLICE_CALL ? "" : kinds[s->kind]);
+	print_text(thread ? thread->comm : "");
+	putchar('\t');
+	print_text(dv_trace_reader_function(r, s->function)->is.name);
+	putchar('\n');
+	return true;
+}
+
+static void print_switches(struct dv_trace_reader *r)
+{
+	const struct dv_trace_switch *s = dv_trace_reader_switches(r);
+
+	for (size_t i = 0; i < dv_trace_reader_switch_count(r); i++) {
+		const struct dv_trace_thread *next = dv_trace_reader_thread(r, s[i].next_id);
+
+		printf("%" PRIu64 "\t%u\t%d\n", s[i].icount, s[i].cpu,
+		       next && next->tid ? dv_trace_thread_tid(next) : 0);
+	}
+}
+
+/* A trace with all that is special: held-back begins, renames, reused pids, open slices, two CPUs. */
+static void describe(void *context, uint64_t key, struct dv_trace_function *ret)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "function_%" PRIu64, key);
+	*ret = (struct dv_trace_function){.name = name, .vaddr = 0xffffffff81000000 + key * 64};
+}
+
+static void declare(struct dv_trace_writer *w, uint64_t icount, uint64_t id, int32_t tid, int32_t tgid,
+		    bool is_kernel, const char *comm)
+{
+	struct dv_trace_thread thread = {.id = id, .tid = tid, .tgid = tgid, .is_kernel = is_kernel};
+
+	snprintf(thread.comm, sizeof(thread.comm), "%s", comm);
+	dv_trace_writer_thread(w, icount, &thread);
+}
+
+static struct dv_error *make(const char *path)
+{
+	struct dv_trace_options options = {.path = path, .exact = true, .describe = describe};
+	uint64_t icount = 1000, random = 1, before = 0;
+	struct dv_trace_writer *w;
+	uint32_t depth[22] = {0};
+
+	DV_TRY(dv_trace_writer_create(&options, &w));
+	declare(w, 0, 1, 0, 0, false, "swapper/0");
+	declare(w, 0, 2, 2, 2, true, "kthreadd");
+	declare(w, 0, 3, 15, 15, true, "ksoftirqd/0");
+	for (uint32_t id = 4; id <= 12; id++)
+		declare(w, 0, id, 100 + (int32_t)id, 100 + (int32_t)id / 4 * 4, false, "worker");
+	for (uint32_t i = 0; i < 300000; i++) {
+		/* Threads 4 to 12, then 13 to 21 with the same tids. */
+		uint64_t pick = i / 4000 % 12, thread = pick < 3 || i < 150000 ? 1 + pick : 10 + pick;
+
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		icount += random >> 56 & 31;
+		if (i % 4000 == 0) {
+			dv_trace_writer_switch(w, icount, 0, before, thread);
+			before = thread;
+		}
+		for (uint32_t id = 13; i == 149999 && id <= 21; id++)
+			declare(w, icount, id, 91 + (int32_t)id, 100 + ((int32_t)id - 9) / 4 * 4, false, "reused");
+		if (i % 50000 == 49999) {
+			declare(w, icount, i < 150000 ? 5 : 14, 105, 104, false, i % 100000 == 49999 ? "bash" : "ls");
+			icount += 6000000000;
+		}
+		if (random >> 33 & 1 && depth[thread] < 40) {
+			dv_trace_writer_begin(w, thread, i % 4000 > 2 ? icount - (random >> 60 == 7) : icount,
+					      random >> 40 & 1023,
+					      random >> 50 & 15 ? DV_SLICE_CALL : random >> 54 & 3);
+			depth[thread]++;
+		} else {
+			dv_trace_writer_end(w, thread, icount);
+			depth[thread] -= depth[thread] > 0;
+		}
+		if (i % 70000 == 69999)
+			dv_trace_writer_flush(w);
+	}
+	return dv_trace_writer_finish(w, icount);
+}
+
+static struct dv_error *run(int argc, char **argv)
+{
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+
+	if (argc != 3)
+		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--make FILE");
+	if (!strcmp(argv[1], "--make"))
+		return make(argv[2]);
+	DV_TRY(dv_trace_reader_open(argv[2], &r));
+	if (!strcmp(argv[1], "--switches"))
+		print_switches(r);
+	else
+		DV_TRY(dv_trace_reader_slices(r, print_slice, r));
+	if (dv_trace_reader_damage(r))
+		fprintf(stderr, "dump-slices: %s\n", dv_trace_reader_damage(r)->message);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_error_ struct dv_error *err = run(argc, argv);
+
+	if (err)
+		fprintf(stderr, "dump-slices: %s\n", err->message);
+	return err != NULL;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Compares a trace in Perfetto's trace processor with lines printed by dump-slices: see
+// perfetto_oracle.sh. Rows are compared in windows of time, so that large traces fit.
+import fs from 'node:fs';
+import path from 'node:path';
+import readline from 'node:readline';
+import vm from 'node:vm';
+import {pathToFileURL} from 'node:url';
+
+const [cache, trace, slicesFile, switchesFile] = process.argv.slice(2);
+const PIECE = 8 << 20;
+const WINDOW_ROWS = 200000;
+
+// The bundle is made for a web worker: it gets what it needs of one. Only the 32-bit module is in the
+// package, so that the probe for 64-bit memory (a module of 23 bytes) must fail.
+function dressAsWorker() {
+  const {Module} = WebAssembly;
+  WebAssembly.Module = function (bytes) {
+    if (bytes.byteLength === 23 && bytes[11] === 4) throw new Error('no memory64 here');
+    return new Module(bytes);
+  };
+  globalThis.self = globalThis;
+  globalThis.WorkerGlobalScope = Object;
+  globalThis.location = {href: pathToFileURL(path.resolve(cache, 'engine_bundle.node.js')).href};
+  globalThis.XMLHttpRequest = class {
+    open(method, url) {
+      this.response = fs.readFileSync(path.resolve(cache, path.basename(url)));
+    }
+    send() {}
+  };
+  console.warn = () => {};
+}
+
+async function startEngine() {
+  const {EngineBase} = await import(pathToFileURL(path.resolve(cache, 'engine.mjs')).href);
+  dressAsWorker();
+  vm.runInThisContext(fs.readFileSync(path.resolve(cache, 'engine_bundle.node.js'), 'utf8'));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  class Engine extends EngineBase {
+    id = 'oracle';
+    rpcSendRequestBytes(data) {
+      setImmediate(() => port.onmessage({data}));
+    }
+  }
+  const engine = new Engine();
+  const port = {onmessage: undefined, postMessage: (data) => engine.onRpcResponseBytes(data)};
+  globalThis.onmessage({data: port});
+  return engine;
+}
+
+async function load(engine) {
+  const fd = fs.openSync(trace);
+  for (;;) {
+    const piece = Buffer.alloc(PIECE);
+    const n = fs.readSync(fd, piece, 0, PIECE, null);
+    if (n === 0) break;
+    await engine.parse(new Uint8Array(piece.buffer, 0, n));
+  }
+  fs.closeSync(fd);
+  await engine.notifyEof();
+}
+
+// Runs a query and returns its rows as tab-separated lines.
+async function lines(engine, sql, columns) {
+  const result = await engine.query(sql);
+  const out = [];
+  const spec = Object.fromEntries(columns.map((c) => [c, 'x']));
+  for (const it = result.iter({}); it.valid(); it.next()) {
+    out.push(columns.map((c) => String(it.get(c) ?? '').replace(/[\x00-\x1f]/g, '?')).join('\t'));
+  }
+  return out;
+}
+
+const SLICES = {
+  what: 'slices',
+  sql: `select s.ts as ts, t.tid as tid, s.depth as depth, s.dur as dur, s.category as category,
+          t.name as thread, s.name as name
+        from slice s join thread_track tt on s.track_id = tt.id join thread t using (utid)`,
+  columns: ['ts', 'tid', 'depth', 'dur', 'category', 'thread', 'name'],
+};
+const SWITCHES = {
+  what: 'switches',
+  sql: 'select s.ts as ts, s.ucpu as cpu, t.tid as tid from sched s join thread t using (utid)',
+  columns: ['ts', 'cpu', 'tid'],
+};
+
+function compareWindow(what, ours, theirs) {
+  ours.sort();
+  theirs.sort();
+  for (let i = 0; i < Math.max(ours.length, theirs.length); i++) {
+    if (ours[i] !== theirs[i]) {
+      throw new Error(`${what} differ:\n  ours:    ${ours[i]}\n  perfetto: ${theirs[i]}`);
+    }
+  }
+}
+
+async function compare(engine, table, file) {
+  let ours = [];
+  let from = -1n;
+  let rows = 0;
+  const flush = async (until) => {
+    const where = `where ts > ${from}` + (until === undefined ? '' : ` and ts <= ${until}`);
+    compareWindow(table.what, ours, await lines(engine, `select * from (${table.sql}) ${where}`, table.columns));
+    rows += ours.length;
+    ours = [];
+    from = until;
+  };
+  let last;
+  for await (const line of readline.createInterface({input: fs.createReadStream(file)})) {
+    const ts = BigInt(line.slice(0, line.indexOf('\t')));
+    if (ours.length >= WINDOW_ROWS && ts !== last) await flush(last);
+    ours.push(line);
+    last = ts;
+  }
+  await flush(undefined);
+  return rows;
+}
+
+const engine = await startEngine();
+await load(engine);
+const bad = await lines(
+    engine, `select name, idx, value from stats where severity in ('error', 'data_loss') and value != 0`,
+    ['name', 'idx', 'value']);
+if (bad.length) throw new Error(`stats of errors or lost data:\n${bad.join('\n')}`);
+const slices = await compare(engine, SLICES, slicesFile);
+const total = await lines(engine, 'select count(*) as n from slice', ['n']);
+if (Number(total[0]) !== slices) throw new Error(`Perfetto has ${total[0]} slices, ${slices} of them on threads`);
+const switches = await compare(engine, SWITCHES, switchesFile);
+console.log(`${trace}: ${slices} slices and ${switches} switches are the same in Perfetto`);
+process.exit(0);
