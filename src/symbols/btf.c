@@ -8,7 +8,8 @@
  *	0      hdr_len +type_off  type_len  +str_off    str_len
  *
  * header: u16 magic 0xeb9f, u8 version 1, u8 flags, u32 hdr_len (24), type_off, type_len, str_off, str_len.
- * libbpf checks the types' sizes against their section, but takes hdr_len as it comes.
+ * libbpf checks the types' sizes against their section, but takes hdr_len as it comes, and needs types on
+ * 4 bytes' alignment.
  */
 #include "symbols/btf.h"
 
@@ -46,8 +47,11 @@ static struct dv_error *check_header(const void *data, size_t len)
 		return dv_error_new(DV_ERROR_FORMAT, "%zu bytes, fewer than its header has", len);
 	if (magic != 0xeb9f || version != 1)
 		return dv_error_new(DV_ERROR_FORMAT, "magic 0x%04x, version %u instead of 0xeb9f, 1", magic, version);
-	if (header < HEADER_BYTES || header > len)
+	if (header < HEADER_BYTES || header > len || header % 4)
 		return dv_error_new(DV_ERROR_FORMAT, "a header of %llu bytes", (unsigned long long)header);
+	if (type_off % 4)
+		return dv_error_new(DV_ERROR_FORMAT, "types at %llu, which is no multiple of 4",
+				    (unsigned long long)type_off);
 	if (type_off + type_len > str_off || str_off + str_len > len - header)
 		return dv_error_new(DV_ERROR_FORMAT,
 				    "types at %llu + %llu and strings at %llu + %llu do not fit into %llu bytes",

@@ -296,7 +296,7 @@ TEST(corrupt_streams)
 		"lz4: chunk at offset 4 (64 bytes) is corrupt",
 		"bzip2: corrupt data, after ",
 	};
-	static const char *const magics[] = {"\x1f\x8b\x08\0\0\0\0\0\0\x03", "\xfd" "7zXZ\0", "\x5d\0\0\x80\0",
+	static const char *const magics[] = {"\x1f\x8b\x08\0\0\0\0\0\0\x03", "\xfd\x37zXZ\0", "\x5d\0\0\x80\0",
 					     "\x28\xb5\x2f\xfd", "\x02\x21\x4c\x18\x40\0\0\0", "BZh91AY&SY"};
 	static const size_t lens[] = {10, 6, 5, 4, 8, 10};
 
@@ -317,7 +317,7 @@ TEST(corrupt_streams)
 TEST(containers_that_are_none)
 {
 	static const uint8_t zeros[0x300];
-	_cleanup_buf_ struct dv_buf bz = DV_BUF_INIT, big = DV_BUF_INIT, packed = DV_BUF_INIT;
+	_cleanup_buf_ struct dv_buf bz = DV_BUF_INIT, packed = DV_BUF_INIT;
 	struct dv_kernel *kernel;
 
 	check_error(zeros, 0, DV_ERROR_FORMAT,
@@ -503,6 +503,8 @@ TEST(broken_btf)
 		{0, 0x00019feb, "BTF: magic 0x9feb, version 1 instead of 0xeb9f, 1"},
 		{4, 20, "BTF: a header of 20 bytes"},
 		{4, 4000, "BTF: a header of 4000 bytes"},
+		{4, 25, "BTF: a header of 25 bytes"},
+		{8, 2, "BTF: types at 2, which is no multiple of 4"},
 		{8, 0xfffffff0, "BTF: types at 4294967280 + 148 and strings at 148 + 43 do not fit into 191 bytes"},
 		{20, 44, "BTF: types at 0 + 148 and strings at 148 + 44 do not fit into 191 bytes"},
 		{28, 0x1f000000, "BTF: libbpf does not take it: Invalid argument"},
