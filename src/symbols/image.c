@@ -27,6 +27,7 @@
 
 #define SETUP_HEADER_END 0x250
 #define MAX_SEARCH_TRIES 16
+#define MAX_SEARCH_BYTES (64u << 20)
 
 static bool has_bytes(const uint8_t *data, size_t len, size_t offset, const char *bytes, size_t n)
 {
@@ -110,9 +111,10 @@ static struct dv_error *open_payload(struct dv_image *image, const uint8_t *data
 static struct dv_error *search_payload(struct dv_image *image, const uint8_t *data, size_t len,
 				       size_t max_bytes, const char *what)
 {
+	size_t end = len < MAX_SEARCH_BYTES ? len : MAX_SEARCH_BYTES;
 	int tries = 0;
 
-	for (size_t offset = 0; offset < len && tries < MAX_SEARCH_TRIES; offset++) {
+	for (size_t offset = 0; offset < end && tries < MAX_SEARCH_TRIES; offset++) {
 		_cleanup_error_ struct dv_error *err = NULL;
 
 		if (!dv_packer_detect(data + offset, len - offset))
@@ -125,7 +127,7 @@ static struct dv_error *search_payload(struct dv_image *image, const uint8_t *da
 	return dv_error_new(DV_ERROR_FORMAT,
 			    "%s: no kernel in %zu bytes: looked for an ELF, a bzImage, an EFI zboot image, an arm64 "
 			    "or riscv Image, and for data compressed by " DV_PACKER_NAMES " (%d places tried)",
-			    what, len, tries);
+			    what, end, tries);
 }
 
 static struct dv_error *open_bzimage(struct dv_image *image, const uint8_t *data, size_t len, size_t max_bytes)

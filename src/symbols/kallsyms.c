@@ -39,6 +39,7 @@
 #define MAX_MARKER_BYTES   8
 #define NAMES_TRIED_FIRST  8
 #define R_AARCH64_RELATIVE 1027
+#define IMAGE_ALIGN_MASK   0xffffu
 
 struct kallsyms {
 	const uint8_t *data;
@@ -293,19 +294,17 @@ static bool addresses_ascend(const struct kallsyms *k)
 
 /*
  * arm64's linker leaves words that are relocated at boot zero and keeps their values in .rela.dyn:
- * {u64 r_offset, u64 type, u64 addend}. The one for the word at `offset` of the Image tells its value.
+ * {u64 r_offset, u64 type, u64 addend}. The base, at `offset` of the Image, is the Image's own address,
+ * so that in its entry r_offset - addend is that offset; no other pointer is likely to say the same.
  */
-static uint64_t relocated_word(const struct kallsyms *k, size_t offset)
+static uint64_t relocated_base(const struct kallsyms *k, size_t offset)
 {
 	for (size_t at = 0; at + 24 <= k->len; at += 8) {
-		uint64_t image, value;
+		uint64_t base = u64_at(k->data, at + 16);
 
-		if (u64_at(k->data, at + 8) != R_AARCH64_RELATIVE)
-			continue;
-		image = u64_at(k->data, at) - offset;
-		value = u64_at(k->data, at + 16);
-		if (!(image & 0xfff) && image && value >= image && value - image < k->len)
-			return value;
+		if (u64_at(k->data, at + 8) == R_AARCH64_RELATIVE && base >> 63 && !(base & IMAGE_ALIGN_MASK) &&
+		    u64_at(k->data, at) - base == offset)
+			return base;
 	}
 	return 0;
 }
@@ -328,7 +327,7 @@ static bool try_offsets(struct kallsyms *k, size_t offsets, size_t base)
 	if (!addresses_ascend(k))
 		return false;
 	if (!k->base)
-		k->base = relocated_word(k, base);
+		k->base = relocated_base(k, base);
 	return k->base != 0;
 }
 

@@ -176,6 +176,34 @@ TEST(kernel_reads_every_kallsyms_layout)
 	}
 }
 
+/* As arm64's: no ELF header, and the base of the offsets zero, its value in a relocation. */
+TEST(kernel_reads_a_raw_image)
+{
+	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
+	struct image_places places;
+	struct dv_kernel *kernel;
+	uint64_t rela[3] = {0, 1027, IMAGE_BASE};
+	size_t base;
+
+	image_make(&(struct image_kind){.since_6_4 = true, .no_percpu = true, .no_sections = true}, &buf, &places);
+	base = (places.offsets + 4 * (IMAGE_FUNCS + 4) + 7) & ~(size_t)7;
+	rela[0] = IMAGE_BASE + base;
+	memset(buf.data, 0, 0x100);
+	memcpy(buf.data + 0x38, "ARM\x64", 4);
+	memset(buf.data + base, 0, 8);
+	while (buf.len % 8)
+		dv_buf_append(&buf, "", 1);
+	dv_buf_append(&buf, rela, sizeof(rela));
+	CHECK_OK(dv_kernel_open_memory(buf.data, buf.len, MAX_BYTES, &kernel));
+	CHECK_EQ(dv_kernel_machine(kernel), EM_AARCH64);
+	CHECK_EQ(dv_symtab_find(dv_kernel_symtab(kernel), "_text")->vaddr, IMAGE_BASE);
+	CHECK_STR(name_at(dv_kernel_symtab(kernel), IMAGE_BASE + 16), "func_001");
+	CHECK_STR(dv_kernel_banner(kernel), "Linux version 6.1.0-test (me) #1");
+	CHECK(dv_kernel_btf(kernel));
+	CHECK(!memcmp(dv_kernel_bytes(kernel, IMAGE_BASE + 0x38, 4), "ARM\x64", 4));
+	dv_kernel_destroy(kernel);
+}
+
 TEST(kernel_prefers_the_symbol_table)
 {
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
