@@ -9,6 +9,7 @@
 struct totals {
 	uint64_t calls, own_icount, cpu_icount;
 	const char *name;
+	enum dv_function_space space;
 };
 
 struct pass {
@@ -102,6 +103,7 @@ static void take_top(struct pass *pass)
 		if (function->is.space == DV_FUNCTION_USER)
 			summary->user_slices += pass->functions[i].calls;
 		pass->functions[len] = pass->functions[i];
+		pass->functions[len].space = function->is.space;
 		pass->functions[len++].name = function->is.name ? function->is.name : "?";
 	}
 	if (!len)
@@ -112,8 +114,8 @@ static void take_top(struct pass *pass)
 	for (size_t i = 0; i < len && i < DV_SUMMARY_TOP; i++) {
 		const struct totals *from = &pass->functions[i];
 
-		summary->top[summary->top_len++] =
-			(struct dv_summary_function){from->name, from->calls, from->own_icount, from->cpu_icount};
+		summary->top[summary->top_len++] = (struct dv_summary_function){
+			from->name, from->space, from->calls, from->own_icount, from->cpu_icount};
 	}
 }
 
@@ -190,6 +192,16 @@ const char *dv_format_bytes(uint64_t bytes, char buf[24])
 	return buf;
 }
 
+/* A kernel function's name says enough. */
+static const char *space_words(enum dv_function_space space)
+{
+	if (space == DV_FUNCTION_USER)
+		return " (user space)";
+	if (space == DV_FUNCTION_FIRMWARE)
+		return " (before the kernel)";
+	return "";
+}
+
 static void print_top(FILE *to, const struct dv_summary *summary)
 {
 	uint64_t all = summary->own_icount ? summary->own_icount : 1;
@@ -201,9 +213,9 @@ static void print_top(FILE *to, const struct dv_summary *summary)
 	for (size_t i = 0; i < summary->top_len; i++) {
 		const struct dv_summary_function *function = &summary->top[i];
 
-		fprintf(to, "  %8s %5.1f%% %7s  %s\n", dv_format_count(function->own_icount, own),
+		fprintf(to, "  %8s %5.1f%% %7s  %s%s\n", dv_format_count(function->own_icount, own),
 			100.0 * (double)function->own_icount / (double)all,
-			dv_format_count(function->calls, calls), function->name);
+			dv_format_count(function->calls, calls), function->name, space_words(function->space));
 	}
 }
 

@@ -11,6 +11,7 @@
 
 struct dv_summary_function {
 	const char *name; /* belongs to the reader */
+	enum dv_function_space space;
 	uint64_t calls;
 	uint64_t own_icount; /* instructions in the function itself, not in what it calls */
 	uint64_t cpu_icount; /* ... and in what it calls, on its thread */
