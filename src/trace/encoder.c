@@ -37,17 +37,10 @@ void encoder_destroy(struct encoder *e)
 
 void encoder_add(struct encoder *e, const uint64_t *words, size_t count, const uint64_t *uuids)
 {
-	uint8_t *start = dv_buf_reserve(&e->raw, count * EVENT_MAX_BYTES), *p = start;
+	uint8_t *start = dv_buf_reserve(&e->raw, count * EVENT_MAX_BYTES);
 
-	if (!start)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t word = words[i];
-		uint64_t extra = (word & (WORD_WIDE | WORD_AT)) ? words[++i] : 0;
-
-		p = event_put(p, word, extra, word_op(word) == WORD_TRACK ? uuids[word_arg(word)] : 0);
-	}
-	e->raw.len += (size_t)(p - start);
+	if (start)
+		e->raw.len += (size_t)(events_put(start, words, count, uuids) - start);
 }
 
 size_t encoder_raw_bytes(const struct encoder *e)

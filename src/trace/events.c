@@ -2,10 +2,11 @@
 /* Event words to TracePackets: see events.h. */
 #include "trace/events.h"
 
+#include <string.h>
 #include "trace/fields.h"
 #include "trace/format.h"
 
-static uint8_t *put_varint(uint8_t *p, uint64_t value)
+static inline uint8_t *put_varint(uint8_t *p, uint64_t value)
 {
 	while (value >= 0x80) {
 		*p++ = (uint8_t)(value | 0x80);
@@ -39,18 +40,12 @@ static uint8_t *put_track(uint8_t *p, uint64_t uuid)
 	return p;
 }
 
-/*
- * {10: sequence, 11: {9: type, 10: iid, 3: category}, 8: delta}: what an event is comes first and
- * when last, so that equal events with unequal deltas share all bytes but the last ones.
- */
-uint8_t *event_put(uint8_t *p, uint64_t word, uint64_t extra, uint64_t uuid)
+static uint8_t *put_special(uint8_t *p, uint64_t word, uint64_t extra)
 {
 	uint64_t timestamp = (word & (WORD_WIDE | WORD_AT)) ? extra : (uint32_t)word;
 	bool begin = word_op(word) == WORD_BEGIN;
 	uint8_t *packet = p + 2, *event;
 
-	if (word_op(word) == WORD_TRACK)
-		return put_track(p, uuid);
 	p = packet;
 	*p++ = PACKET_SEQUENCE_ID << 3;
 	*p++ = SEQUENCE_ID;
@@ -73,5 +68,67 @@ uint8_t *event_put(uint8_t *p, uint64_t word, uint64_t extra, uint64_t uuid)
 	p = put_varint(p, timestamp);
 	packet[-2] = TRACE_PACKET << 3 | 2;
 	packet[-1] = (uint8_t)(p - packet);
+	return p;
+}
+
+/*
+ * The first eight bytes of a plain event, as a word: 0a L 50 01 5a l 48 type. L and l are filled in for
+ * a begin, whose lengths vary; an end's L does alone.
+ */
+#define PLAIN_BEGIN 0x0148005a0150000aull
+#define PLAIN_END 0x0248025a0150000aull
+
+static inline uint8_t *put_plain_begin(uint8_t *p, uint64_t word)
+{
+	uint8_t *packet = p;
+	uint64_t start = PLAIN_BEGIN;
+
+	memcpy(p, &start, sizeof(start));
+	p += sizeof(start);
+	*p++ = EVENT_NAME_IID << 3;
+	p = put_varint(p, word_arg(word));
+	packet[5] = (uint8_t)(p - packet - 6);
+	*p++ = PACKET_TIMESTAMP << 3;
+	p = put_varint(p, (uint32_t)word);
+	packet[1] = (uint8_t)(p - packet - 2);
+	return p;
+}
+
+static inline uint8_t *put_plain_end(uint8_t *p, uint64_t word)
+{
+	uint8_t *packet = p;
+	uint64_t start = PLAIN_END;
+
+	memcpy(p, &start, sizeof(start));
+	p += sizeof(start);
+	*p++ = PACKET_TIMESTAMP << 3;
+	p = put_varint(p, (uint32_t)word);
+	packet[1] = (uint8_t)(p - packet - 2);
+	return p;
+}
+
+/*
+ * An event is {10: sequence, 11: {9: type, 10: iid, 3: category}, 8: delta}: what it is comes first and
+ * when last, so that equal events with unequal deltas share all bytes but the last ones.
+ */
+uint8_t *events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t word = words[i];
+
+		switch (word >> WORD_OP_SHIFT) { /* kind and flags above it are 0 in a plain one */
+		case WORD_BEGIN:
+			p = put_plain_begin(p, word);
+			break;
+		case WORD_END:
+			p = put_plain_end(p, word);
+			break;
+		case WORD_TRACK:
+			p = put_track(p, uuids[word_arg(word)]);
+			break;
+		default:
+			p = put_special(p, word, (word & (WORD_WIDE | WORD_AT)) ? words[++i] : 0);
+		}
+	}
 	return p;
 }

@@ -51,10 +51,10 @@ static inline uint32_t word_arg(uint64_t word)
 #define EVENT_MAX_BYTES 64
 
 /*
- * Writes the TracePacket of one event. extra is the second word of a wide one, uuid the track of a
- * WORD_TRACK. Room for EVENT_MAX_BYTES is needed. Returns the end.
+ * Writes the TracePackets of the words, of which a wide one counts as two. uuids is indexed by a
+ * WORD_TRACK's argument. Room for count * EVENT_MAX_BYTES is needed. Returns the end.
  */
-uint8_t *event_put(uint8_t *p, uint64_t word, uint64_t extra, uint64_t uuid);
+uint8_t *events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids);
 
 struct encoder;
 

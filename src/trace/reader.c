@@ -10,21 +10,17 @@
 #include "trace/fields.h"
 #include "trace/reader_private.h"
 
-void *vec_push_(void *v, size_t *n, size_t *cap, size_t size)
+void *vec_grow(void *v, size_t *cap, size_t size)
 {
 	void **array = v;
+	size_t more = *cap ? *cap * 2 : 16;
+	void *larger = reallocarray(*array, more, size);
 
-	if (*n == *cap) {
-		size_t more = *cap ? *cap * 2 : 16;
-		void *larger = reallocarray(*array, more, size);
-
-		if (!larger)
-			return NULL;
-		*array = larger;
-		*cap = more;
-	}
-	memset((char *)*array + *n * size, 0, size);
-	return (char *)*array + (*n)++ * size;
+	if (!larger)
+		return NULL;
+	*array = larger;
+	*cap = more;
+	return larger;
 }
 
 const char *reader_string(struct dv_trace_reader *r, const void *data, size_t len)

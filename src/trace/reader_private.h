@@ -20,7 +20,15 @@ struct libdeflate_decompressor;
 
 /* Room for one more element of vec, zeroed, or NULL. */
 #define vec_push(vec) (__typeof__((vec)->v))vec_push_(&(vec)->v, &(vec)->n, &(vec)->cap, sizeof(*(vec)->v))
-void *vec_push_(void *v, size_t *n, size_t *cap, size_t size);
+void *vec_grow(void *v, size_t *cap, size_t size);
+static inline void *vec_push_(void *v, size_t *n, size_t *cap, size_t size)
+{
+	void **array = v;
+
+	if (*n == *cap && !vec_grow(v, cap, size))
+		return NULL;
+	return memset((char *)*array + (*n)++ * size, 0, size);
+}
 
 struct block_place {
 	struct dv_trace_block_info info;
