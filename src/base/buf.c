@@ -95,7 +95,7 @@ char *dv_buf_steal_string(struct dv_buf *buf)
 
 struct dv_cursor dv_cursor_make(const void *data, size_t len)
 {
-	const uint8_t *bytes = data;
+	const uint8_t *bytes = data ? data : (const void *)""; /* NULL has nothing to point behind */
 
 	return (struct dv_cursor){.pos = bytes, .end = bytes + len};
 }
