@@ -84,6 +84,8 @@ static struct dv_error *emit_console(struct dv_rewriter *rw, const char *id, str
 	DV_TRY(dv_optlist_set(list, "id", id));
 	DV_TRY(dv_optlist_set_template(list, "logfile", CONSOLE_PATH));
 	plan->has_console = true;
+	rw->console_input |= strcmp(dv_optlist_get(list, "backend") ?: "", "file") &&
+			     strcmp(dv_optlist_get(list, "backend") ?: "", "null");
 	DV_TRY(dv_emit_list(rw, on_terminal ? DV_WHEN_TERMINAL : DV_WHEN_RECORDING, "-chardev", list));
 	DV_TRY(dv_plan_addf(plan, DV_WHEN_SAVING | (on_terminal ? DV_WHEN_QUIET : 0), "-chardev",
 			    "file,id=%s,path=%s", plain, CONSOLE_PATH));

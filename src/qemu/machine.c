@@ -359,14 +359,18 @@ struct dv_error *dv_machine_begin(struct dv_rewriter *rw)
 struct dv_error *dv_machine_finish(struct dv_rewriter *rw)
 {
 	struct dv_qemu_plan *plan = rw->plan;
-	bool idle = !plan->images_len && !plan->has_network;
+	const char *type = dv_optlist_get(&rw->machine, "type");
+	/* The i440FX PC's firmware waits for its floppy controller, which starves as a disk does. */
+	bool idle = !plan->images_len && !plan->has_network &&
+		    !(rw->arch->x86 && (!type || !strncmp(type, "pc", 2) || !strncmp(type, "isapc", 5)));
 
 	if (rw->arch->x86) {
 		DV_TRY(dv_plan_add(plan, DV_WHEN_ALWAYS, "-global", "apic-common.vapic=off"));
 		DV_TRY(dv_plan_note(plan, "vAPIC off: going back to a snapshot would hang with it"));
 	}
 	if (!plan->icount) {
-		plan->icount = strdup(idle ? "shift=auto,sleep=off" : "shift=auto");
+		plan->can_skip_idle = idle;
+		plan->icount = strdup(idle && !rw->console_input ? "shift=auto,sleep=off" : "shift=auto");
 		return plan->icount ? NULL : dv_error_no_memory();
 	}
 	if (!idle && strstr(plan->icount, "sleep=off"))

@@ -164,6 +164,20 @@ struct dv_error *dv_plan_new_file(struct dv_qemu_plan *plan, const char *role, c
 	return file->role && file->path ? NULL : dv_error_no_memory();
 }
 
+struct dv_error *dv_qemu_plan_no_input(struct dv_qemu_plan *plan)
+{
+	char *icount;
+
+	if (!plan->can_skip_idle)
+		return NULL;
+	icount = strdup("shift=auto,sleep=off");
+	if (!icount)
+		return dv_error_no_memory();
+	free(plan->icount);
+	plan->icount = icount;
+	return NULL;
+}
+
 char *dv_qemu_image_path(const struct dv_qemu_plan *plan, size_t i, const char *folder)
 {
 	return dv_path_join(folder, plan->images[i].path);

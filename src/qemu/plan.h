@@ -65,6 +65,7 @@ struct dv_qemu_plan {
 	size_t files_len;
 	bool has_network; /* a NIC with a backend is there */
 	bool has_console; /* DV_QEMU_CONSOLE is written while recording */
+	bool can_skip_idle; /* with nothing typed, sleep=off would do; see dv_qemu_plan_no_input() */
 	char *icount;	  /* "shift=auto" or "shift=auto,sleep=off" or the user's, without rr= */
 	uint64_t memory_bytes; /* guest RAM; 0 when the command line does not say it plainly */
 	struct dv_qemu_plan_arg *args;
@@ -79,6 +80,13 @@ DV_DEFINE_CLEANUP(struct dv_qemu_plan, dv_qemu_plan_destroy);
 struct dv_error *dv_qemu_plan_to_json(const struct dv_qemu_plan *plan, json_t **ret);
 /* Errors: DV_ERROR_FORMAT, naming the member. */
 struct dv_error *dv_qemu_plan_from_json(const json_t *json, struct dv_qemu_plan **ret);
+
+/*
+ * Says, before recording, that nothing will be typed on the console: a guest with neither disk nor network
+ * then need not live through its idle time (sleep=off), and boots several times faster. A guest that waits
+ * for input would starve with it.
+ */
+struct dv_error *dv_qemu_plan_no_input(struct dv_qemu_plan *plan);
 
 /* One start of QEMU. Members that are NULL or 0 take the default that is said. */
 struct dv_qemu_run {

@@ -54,6 +54,7 @@ struct dv_rewriter {
 	struct dv_named_list chardevs;
 	size_t serials;
 	bool any_monitor, serial_device;
+	bool console_input; /* something can be typed to the guest */
 };
 
 struct dv_named *dv_named_find(const struct dv_named_list *list, const char *id);

@@ -10,9 +10,19 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <termios.h>
+#include <time.h>
+#include "base/buf.h"
 #include "base/io.h"
 
 #define ESCAPE 1 /* Ctrl-A */
+/*
+ * QEMU reads as many bytes as the serial port has room for before it gives them to the guest, and so reads
+ * too many: what comes faster than this is lost.
+ */
+#define TYPE_BYTES 8
+#define TYPE_EVERY_MS 30
+#define TYPE_AHEAD 65536
+
 #define CLEAR_LINE "\r\033[K"
 
 static const char help_text[] =
@@ -27,7 +37,11 @@ struct dv_terminal {
 	bool raw, is_terminal, running;
 	struct termios before;
 	pthread_t thread;
-	bool escaped;	  /* the last byte typed was ESCAPE; the thread's */
+	bool escaped;	  /* the last byte typed was ESCAPE; this and the next are the thread's */
+	bool in_ended;
+	struct dv_buf typed; /* not yet given to the guest, from typed_at on */
+	size_t typed_at;
+	int64_t type_next_ms; /* CLOCK_MONOTONIC; no sooner */
 	pthread_mutex_t lock; /* of what follows, and of writing to out */
 	bool at_line_start, status_shown;
 };
@@ -128,10 +142,54 @@ static void signal_fd(int fd)
 		return; /* EAGAIN: it is signalled already */
 }
 
+static size_t typed_left(const struct dv_terminal *t)
+{
+	return t->typed.len - t->typed_at;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+/* For poll(): how long until type() has something to do. */
+static int type_timeout_ms(const struct dv_terminal *t)
+{
+	int64_t left = t->type_next_ms - now_ms();
+
+	return !typed_left(t) ? -1 : left < 0 ? 0 : (int)left;
+}
+
+static void type(struct dv_terminal *t)
+{
+	size_t len = typed_left(t) < TYPE_BYTES ? typed_left(t) : TYPE_BYTES;
+	ssize_t done = 0;
+
+	if (len && now_ms() < t->type_next_ms)
+		return;
+	if (len)
+		t->type_next_ms = now_ms() + TYPE_EVERY_MS;
+	if (len && t->guest_in[1] >= 0)
+		done = write(t->guest_in[1], t->typed.data + t->typed_at, len);
+	if (done > 0)
+		t->typed_at += (size_t)done;
+	else if (done < 0 && errno == EPIPE)
+		close_fd(&t->guest_in[1]);
+	if (!typed_left(t) || t->guest_in[1] < 0) {
+		dv_buf_clear(&t->typed);
+		t->typed_at = 0;
+		if (t->in_ended)
+			close_fd(&t->guest_in[1]);
+	}
+}
+
 static void send_key(struct dv_terminal *t, char c)
 {
-	if (t->guest_in[1] >= 0 && write(t->guest_in[1], &c, 1) < 0 && errno == EPIPE)
-		close_fd(&t->guest_in[1]);
+	if (t->typed.len < TYPE_AHEAD)
+		dv_buf_append(&t->typed, &c, 1);
 }
 
 static void key(struct dv_terminal *t, char c)
@@ -192,7 +250,7 @@ static void *carry(void *context)
 			       {.fd = t->wake, .events = POLLIN}};
 
 	for (;;) {
-		if (poll(fds, DV_ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		if (poll(fds, DV_ARRAY_SIZE(fds), type_timeout_ms(t)) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents && !carry_out(t))
 			break;
@@ -201,8 +259,9 @@ static void *carry(void *context)
 			break;
 		if (fds[1].revents && !carry_in(t)) {
 			fds[1].fd = -1;
-			close_fd(&t->guest_in[1]);
+			t->in_ended = true;
 		}
+		type(t);
 	}
 	return NULL;
 }
@@ -243,5 +302,6 @@ void dv_terminal_destroy(struct dv_terminal *t)
 	close_fd(&t->quit);
 	close_fd(&t->wake);
 	pthread_mutex_destroy(&t->lock);
+	dv_buf_deinit(&t->typed);
 	free(t);
 }

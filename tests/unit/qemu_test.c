@@ -456,7 +456,7 @@ TEST(a_run_has_its_own_sockets_plugin_and_snapshot)
 
 	CHECK_OK(plan_of("-serial stdio", "/nowhere", &plan));
 	text = whole(plan, &run);
-	cut(text, " /other/qemu -icount shift=auto,sleep=off,rr=replay,rrfile=/f,,1/rr.log,rrsnapshot=s3 "
+	cut(text, " /other/qemu -icount shift=auto,rr=replay,rrfile=/f,,1/rr.log,rrsnapshot=s3 "
 		  "-drive file=/copy/snapshots.qcow2,format=qcow2,if=none,id=dv-snapshots "
 		  "-machine hpet=off -nodefaults", false);
 	CHECK_STR(text, " -chardev file,id=dv-console,path=/c -serial chardev:dv-console -display none "
@@ -468,9 +468,10 @@ TEST(a_run_has_its_own_sockets_plugin_and_snapshot)
 TEST(virtual_time_runs_ahead_only_without_disk_and_network)
 {
 	static const struct row rows[] = {
-		{"-m 1", "shift=auto,sleep=off"}, {"-hda a.img", "shift=auto"}, {"-nic user", "shift=auto"},
+		{"-M q35", "shift=auto,sleep=off"}, {"-M pc", "shift=auto"}, {"-m 1", "shift=auto"},
+		{"-M q35 -serial stdio", "shift=auto"}, {"-M q35 -serial file:x", "shift=auto,sleep=off"}, {"-M q35 -hda a.img", "shift=auto"}, {"-M q35 -nic user", "shift=auto"},
 		{"-icount shift=3", "shift=3"}, {"-icount 3,sleep=off -hda a.img", "shift=3,sleep=off"},
-		{"-icount sleep=on", "shift=auto,sleep=on"}, {"-net none", "shift=auto,sleep=off"},
+		{"-icount sleep=on", "shift=auto,sleep=on"}, {"-M q35 -net none", "shift=auto,sleep=off"},
 	};
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(rows); i++) {
@@ -479,6 +480,19 @@ TEST(virtual_time_runs_ahead_only_without_disk_and_network)
 		CHECK_OK(plan_of(rows[i].in, files_dir(), &plan));
 		CHECK_STR(plan->icount, rows[i].out);
 	}
+}
+
+TEST(without_input_idle_time_is_skipped)
+{
+	_cleanup_qemu_plan_ struct dv_qemu_plan *plan = NULL, *disk = NULL;
+
+	CHECK_OK(plan_of("-M q35 -serial stdio", files_dir(), &plan));
+	CHECK_STR(plan->icount, "shift=auto");
+	CHECK_OK(dv_qemu_plan_no_input(plan));
+	CHECK_STR(plan->icount, "shift=auto,sleep=off");
+	CHECK_OK(plan_of("-M q35 -serial stdio -hda a.img", files_dir(), &disk));
+	CHECK_OK(dv_qemu_plan_no_input(disk));
+	CHECK_STR(disk->icount, "shift=auto");
 }
 
 TEST(a_plan_says_what_it_changed_and_what_it_reads)
