@@ -10,6 +10,7 @@ static const struct verb {
 	int (*run)(int argc, char **argv);
 	const char *what;
 } verbs[] = {
+	{"record", dv_cmd_record, "run a QEMU command line, record and trace it"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "replay/machine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/io.h"
+#include "dv_config.h"
+
+#define QMP_TIMEOUT_MS 20000
+#define START_TIMEOUT_MS 60000
+
+/* Plain files only, as nothing else is ever put there. */
+static void remove_dir(const char *path)
+{
+	DIR *dir = path ? opendir(path) : NULL;
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	rmdir(path);
+}
+
+static struct dv_error *make_temporary(const char *parent, const char *template, char **ret)
+{
+	_cleanup_free_ char *path = dv_path_join(parent, template);
+
+	if (!path)
+		return dv_error_no_memory();
+	if (!mkdtemp(path))
+		return dv_error_os(errno, "%s: cannot make a temporary folder", parent);
+	*ret = dv_steal(path);
+	return NULL;
+}
+
+static struct dv_error *copy_into(const char *folder, const char *name, const char *to_folder)
+{
+	_cleanup_free_ char *from = dv_path_join(folder, name);
+	_cleanup_free_ char *to = dv_path_join(to_folder, name);
+
+	if (!from || !to)
+		return dv_error_no_memory();
+	return dv_copy_file(from, to);
+}
+
+/* The session's own disks, on the recording's file system when that can be written (reflinks). */
+static struct dv_error *copy_disks(struct dv_machine *m)
+{
+	const struct dv_recording *r = m->recording;
+	struct dv_error *err = make_temporary(r->folder, ".replay-XXXXXX", &m->disks_dir);
+
+	if (err) {
+		const char *tmp = getenv("TMPDIR") ?: "/tmp";
+
+		dv_error_destroy(err);
+		DV_TRY(make_temporary(tmp, "dejaview-disks-XXXXXX", &m->disks_dir));
+	}
+	DV_TRY(copy_into(r->folder, DV_QEMU_SNAPSHOTS, m->disks_dir));
+	for (size_t i = 0; i < r->plan->images_len; i++)
+		if (r->plan->images[i].overlay)
+			DV_TRY(copy_into(r->folder, r->plan->images[i].overlay, m->disks_dir));
+	return NULL;
+}
+
+static size_t strv_len(const char *const *strv)
+{
+	size_t len = 0;
+
+	while (strv && strv[len])
+		len++;
+	return len;
+}
+
+/* QEMU's argv, with a power-off that pauses: it is we who end it, once everything is logged. */
+static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_options *options,
+				  const char *qmp_socket, char ***ret)
+{
+	static const char *const more[] = {"-action", "shutdown=pause"};
+	_cleanup_free_ char *status = dv_machine_status_path(m);
+	_cleanup_free_ const char **plugin_options = NULL;
+	_cleanup_buf_ struct dv_buf status_option = DV_BUF_INIT;
+	size_t len = strv_len(options->plugin_options);
+	struct dv_qemu_run run = {
+		.mode = options->mode,
+		.folder = m->recording->folder,
+		.binary = options->qemu,
+		.disks = m->disks_dir,
+		.plugin = options->plugin,
+		.qmp_socket = qmp_socket,
+		.gdb_socket = m->gdb_socket,
+		.no_terminal = !options->terminal,
+		.paused = options->paused,
+	};
+	char **argv = NULL, **longer;
+
+	plugin_options = calloc(len + 2, sizeof(*plugin_options));
+	dv_buf_printf(&status_option, "status=%s%c", status ?: "", 0);
+	if (!status || !plugin_options || status_option.failed)
+		return dv_error_no_memory();
+	memcpy(plugin_options, options->plugin_options, len * sizeof(*plugin_options));
+	plugin_options[len] = (const char *)status_option.data;
+	run.plugin_options = plugin_options;
+	DV_TRY(dv_qemu_plan_argv(m->recording->plan, &run, &argv));
+	len = strv_len((const char *const *)argv);
+	longer = realloc(argv, (len + DV_ARRAY_SIZE(more) + 1) * sizeof(*argv));
+	if (!longer) {
+		dv_strv_free(argv);
+		return dv_error_no_memory();
+	}
+	for (size_t i = 0; i < DV_ARRAY_SIZE(more); i++) {
+		longer[len++] = strdup(more[i]);
+		longer[len] = NULL;
+	}
+	*ret = longer;
+	return NULL;
+}
+
+static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
+{
+	int fd = -1;
+
+	for (int waited_ms = 0;; waited_ms += 100) {
+		struct dv_error *err = dv_unix_connect(socket, 100, &fd);
+		bool ended = false;
+
+		if (!err)
+			return dv_qmp_create(fd, START_TIMEOUT_MS, &m->qmp);
+		if (err->code != DV_ERROR_TIMEOUT || waited_ms >= START_TIMEOUT_MS)
+			return err;
+		dv_error_destroy(err);
+		DV_TRY(dv_process_wait(&m->process, 0, &ended));
+		if (ended) {
+			DV_TRY(dv_process_check(&m->process));
+			return dv_error_new(DV_ERROR_EXITED, "QEMU ended as soon as it was started");
+		}
+	}
+}
+
+static struct dv_error *start(struct dv_machine *m, const struct dv_machine_options *options)
+{
+	_cleanup_free_ char *qmp_socket = NULL, *errors = NULL;
+	struct dv_process_options process = {.directory = m->recording->folder};
+	char **argv = NULL;
+	struct dv_error *err;
+
+	DV_TRY(make_temporary("/tmp", "dejaview-XXXXXX", &m->run_dir));
+	if (options->mode == DV_QEMU_REPLAY)
+		DV_TRY(copy_disks(m));
+	qmp_socket = dv_path_join(m->run_dir, "qmp");
+	errors = options->mode == DV_QEMU_RECORD ? dv_recording_path(m->recording, DV_RECORDING_QEMU_LOG)
+						 : dv_path_join(m->run_dir, "stderr");
+	m->gdb_socket = options->gdb ? dv_path_join(m->run_dir, "gdb") : NULL;
+	if (!qmp_socket || !errors || (options->gdb && !m->gdb_socket))
+		return dv_error_no_memory();
+	DV_TRY(make_argv(m, options, qmp_socket, &argv));
+	process.argv = argv;
+	process.stderr_path = errors;
+	if (options->terminal)
+		dv_terminal_child_fds(options->terminal, &process.stdio[0], &process.stdio[1]);
+	err = dv_process_start(&process, &m->process);
+	dv_strv_free(argv);
+	if (!err && options->terminal)
+		err = dv_terminal_started(options->terminal);
+	return err ?: connect_qmp(m, qmp_socket);
+}
+
+struct dv_error *dv_machine_start(const struct dv_recording *recording, const struct dv_machine_options *options,
+				  struct dv_machine *ret)
+{
+	struct dv_machine m = DV_MACHINE_INIT;
+	struct dv_error *err;
+
+	m.recording = recording;
+	err = start(&m, options);
+	if (err) {
+		dv_machine_deinit(&m);
+		return err;
+	}
+	*ret = m;
+	return NULL;
+}
+
+void dv_machine_deinit(struct dv_machine *machine)
+{
+	dv_qmp_destroy(machine->qmp);
+	dv_process_deinit(&machine->process);
+	remove_dir(machine->disks_dir);
+	remove_dir(machine->run_dir);
+	free(machine->disks_dir);
+	free(machine->run_dir);
+	free(machine->gdb_socket);
+	*machine = (struct dv_machine)DV_MACHINE_INIT;
+}
+
+char *dv_machine_status_path(const struct dv_machine *machine)
+{
+	return dv_path_join(machine->run_dir, "status");
+}
+
+struct dv_error *dv_machine_quit(struct dv_machine *machine, int timeout_ms)
+{
+	bool ended = false;
+
+	/* QEMU may close the connection before it answers. */
+	dv_error_destroy(dv_qmp_run(machine->qmp, "quit", NULL, QMP_TIMEOUT_MS, NULL));
+	DV_TRY(dv_process_wait(&machine->process, timeout_ms, &ended));
+	if (!ended) {
+		dv_process_stop(&machine->process, 0);
+		return dv_error_new(DV_ERROR_TIMEOUT, "QEMU did not quit within %d s and was killed", timeout_ms / 1000);
+	}
+	return dv_process_check(&machine->process);
+}
+
+struct dv_error *dv_machine_where(struct dv_machine *machine, uint64_t *ret_icount, char ret_status[32])
+{
+	json_t *answer = NULL;
+
+	DV_TRY(dv_qmp_run(machine->qmp, "query-status", NULL, QMP_TIMEOUT_MS, &answer));
+	snprintf(ret_status, 32, "%s", json_string_value(json_object_get(answer, "status")) ?: "");
+	json_decref(answer);
+	DV_TRY(dv_qmp_run(machine->qmp, "query-replay", NULL, QMP_TIMEOUT_MS, &answer));
+	*ret_icount = (uint64_t)json_integer_value(json_object_get(answer, "icount"));
+	json_decref(answer);
+	return NULL;
+}
+
+struct dv_error *dv_plugin_find(char **ret)
+{
+	static const char name[] = "libdejaview-plugin.so";
+	const char *set = getenv("DEJAVIEW_PLUGIN");
+	char self[4096];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	_cleanup_free_ char *beside = NULL, *installed = dv_path_join(DV_PLUGIN_DIR, name);
+
+	if (set) {
+		*ret = realpath(set, NULL);
+		return *ret ? NULL : dv_error_os(errno, "DEJAVIEW_PLUGIN=%s", set);
+	}
+	self[len > 0 ? len : 0] = 0;
+	if (strrchr(self, '/'))
+		*strrchr(self, '/') = 0;
+	beside = dv_path_join(self, name);
+	if (!beside || !installed)
+		return dv_error_no_memory();
+	if (!access(beside, R_OK)) {
+		*ret = dv_steal(beside);
+		return NULL;
+	}
+	if (!access(installed, R_OK)) {
+		*ret = dv_steal(installed);
+		return NULL;
+	}
+	return dv_error_new(DV_ERROR_NOT_FOUND, "%s is neither %s nor %s: build it, or use --no-trace", name, beside,
+			    installed);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A QEMU that records into a recording or replays one: started, spoken to over QMP, ended. A replay works
+ * on copies of overlays and snapshots (reflinks where the file system has them) in a folder of its own,
+ * so the recording itself is never written.
+ */
+#ifndef DV_REPLAY_MACHINE_H
+#define DV_REPLAY_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "qemu/process.h"
+#include "qemu/terminal.h"
+#include "replay/qmp.h"
+#include "replay/recording.h"
+
+struct dv_machine {
+	const struct dv_recording *recording; /* borrowed */
+	struct dv_process process;
+	struct dv_qmp *qmp;
+	char *run_dir;	  /* short, for sockets and the status page; removed at the end */
+	char *disks_dir;  /* of a replay; removed at the end */
+	char *gdb_socket; /* NULL without one */
+};
+
+#define DV_MACHINE_INIT {.process = DV_PROCESS_INIT}
+
+struct dv_machine_options {
+	enum dv_qemu_mode mode;
+	const char *qemu;		   /* NULL: the plan's */
+	const char *plugin;		   /* path; NULL: none */
+	const char *const *plugin_options; /* NULL-terminated; "status=" is added to them */
+	struct dv_terminal *terminal;	   /* recording: the guest's console; NULL: to the file alone */
+	bool gdb;			   /* a gdb stub on gdb_socket */
+	bool paused;
+};
+
+/*
+ * Starts QEMU and waits until its QMP answers. Errors: DV_ERROR_EXITED with QEMU's own last words, and
+ * those of the parts.
+ */
+struct dv_error *dv_machine_start(const struct dv_recording *recording, const struct dv_machine_options *options,
+				  struct dv_machine *ret);
+/* Ends QEMU by force if it still runs, removes what was temporary. */
+void dv_machine_deinit(struct dv_machine *machine);
+#define _cleanup_machine_ _cleanup_(dv_machine_deinit)
+
+/* "RUN_DIR/status": where the plugin keeps its counters (trace/status.h). free(). */
+char *dv_machine_status_path(const struct dv_machine *machine);
+
+/* Asks QEMU to quit and waits for its end; kills it after timeout_ms. Errors: as dv_process_check(). */
+struct dv_error *dv_machine_quit(struct dv_machine *machine, int timeout_ms);
+
+/* icount now, and whether the vCPU runs ("running", "paused", "shutdown"...: a static or kept string). */
+struct dv_error *dv_machine_where(struct dv_machine *machine, uint64_t *ret_icount, char ret_status[32]);
+
+/* libdejaview-plugin.so: $DEJAVIEW_PLUGIN, else beside the program, else where it is installed. free(). */
+struct dv_error *dv_plugin_find(char **ret);
+
+#endif
