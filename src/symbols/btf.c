@@ -22,7 +22,7 @@
 #define HEADER_BYTES	 24
 #define BTF_MAX_BYTES	 (64u << 20)
 #define MAX_NESTING	 16
-#define MAX_MEMBERS_SEEN (1 << 20) /* of one lookup: anonymous structs may repeat, and in bad BTF loop */
+#define MAX_MEMBERS_SEEN (1 << 16) /* of one lookup: anonymous structs may repeat, and in bad BTF loop */
 #define MAX_TYPEDEFS	 32
 #define MAX_NAME_BYTES	 256
 
