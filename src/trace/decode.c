@@ -24,7 +24,7 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
 
 static bool same_string(const char *have, const void *data, size_t len)
 {
-	return strlen(have) == len && !memcmp(have, data, len);
+	return strlen(have) == len && (!len || !memcmp(have, data, len));
 }
 
 struct found_function {

@@ -139,13 +139,15 @@ static uint64_t cpu_until(struct slicer *s, struct slice_thread *t, uint64_t ico
 static bool close_slice(struct slicer *s, struct slice_thread *t, uint64_t icount, bool is_open)
 {
 	const struct open_slice *o = &t->open.v[--t->open.n];
-	uint64_t cpu = cpu_until(s, t, icount) - o->start_cpu;
+	uint64_t until = cpu_until(s, t, icount);
+	/* Less than nothing comes only of a file whose icounts go back. */
+	uint64_t cpu = until > o->start_cpu ? until - o->start_cpu : 0;
 	struct dv_trace_slice slice = {
 		.thread_id = t->id,
 		.start_icount = o->start_icount,
 		.end_icount = icount,
 		.cpu_icount = cpu,
-		.own_icount = cpu - o->child_cpu,
+		.own_icount = cpu > o->child_cpu ? cpu - o->child_cpu : 0,
 		.function = o->function,
 		.depth = (uint32_t)t->open.n,
 		.kind = o->kind,

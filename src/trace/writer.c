@@ -581,38 +581,38 @@ static struct dv_buf *sched_of(struct dv_trace_writer *w, uint32_t cpu)
 }
 
 struct switch_side {
-	const char *comm;
+	char comm[16]; /* a copy: threads move when one is added */
 	int32_t tid;
 };
 
 static struct switch_side side_of(struct dv_trace_writer *w, uint64_t thread_id)
 {
+	struct switch_side side = {.comm = "swapper"};
 	const struct writer_thread *thread;
 	uint32_t index;
 
 	if (!thread_id || !describe_thread(w, thread_id, &index))
-		return (struct switch_side){.comm = "swapper"};
+		return side;
 	thread = &w->threads.threads[index];
-	return (struct switch_side){
-		.comm = thread->is.comm,
-		.tid = thread->is.tid == 0 ? 0 : dv_trace_thread_tid(&thread->is),
-	};
+	memcpy(side.comm, thread->is.comm, sizeof(side.comm));
+	side.tid = thread->is.tid == 0 ? 0 : dv_trace_thread_tid(&thread->is);
+	return side;
 }
 
-static void put_sched_switch(struct dv_buf *buf, uint64_t icount, struct switch_side prev,
-			     struct switch_side next)
+static void put_sched_switch(struct dv_buf *buf, uint64_t icount, const struct switch_side *prev,
+			     const struct switch_side *next)
 {
 	size_t event = proto_open(buf, BUNDLE_EVENT), message;
 
 	proto_uint(buf, FTRACE_TIMESTAMP, icount);
-	proto_uint(buf, FTRACE_PID, (uint32_t)prev.tid);
+	proto_uint(buf, FTRACE_PID, (uint32_t)prev->tid);
 	message = proto_open(buf, FTRACE_SCHED_SWITCH);
-	proto_string(buf, SWITCH_PREV_COMM, prev.comm);
-	proto_uint(buf, SWITCH_PREV_PID, (uint32_t)prev.tid);
+	proto_string(buf, SWITCH_PREV_COMM, prev->comm);
+	proto_uint(buf, SWITCH_PREV_PID, (uint32_t)prev->tid);
 	proto_uint(buf, SWITCH_PREV_PRIO, UNKNOWN_PRIORITY);
 	proto_uint(buf, SWITCH_PREV_STATE, UNKNOWN_STATE);
-	proto_string(buf, SWITCH_NEXT_COMM, next.comm);
-	proto_uint(buf, SWITCH_NEXT_PID, (uint32_t)next.tid);
+	proto_string(buf, SWITCH_NEXT_COMM, next->comm);
+	proto_uint(buf, SWITCH_NEXT_PID, (uint32_t)next->tid);
 	proto_uint(buf, SWITCH_NEXT_PRIO, UNKNOWN_PRIORITY);
 	proto_close(buf, message);
 	proto_close(buf, event);
@@ -629,7 +629,7 @@ void dv_trace_writer_switch(struct dv_trace_writer *w, uint64_t icount, uint32_t
 	cover(w, icount);
 	prev = side_of(w, prev_id);
 	next = side_of(w, next_id);
-	put_sched_switch(sched, icount, prev, next);
+	put_sched_switch(sched, icount, &prev, &next);
 	dv_buf_varint(&w->switches, proto_zigzag((int64_t)(icount - w->switch_icount)));
 	dv_buf_varint(&w->switches, cpu);
 	dv_buf_varint(&w->switches, prev_id);

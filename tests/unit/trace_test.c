@@ -355,6 +355,22 @@ TEST(threads_keep_their_id_through_renames_and_reused_pids)
 	CHECK(!dv_trace_reader_thread(r, 3));
 }
 
+TEST(a_thread_that_was_not_declared_has_no_names)
+{
+	_cleanup_free_ char *path = trace_path();
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+	struct dv_trace_writer *w = create(path);
+
+	for (uint64_t id = 1; id < 500; id++)
+		dv_trace_writer_switch(w, id * 10, id % 3, id, id + 1);
+	CHECK_OK(dv_trace_writer_finish(w, 5000));
+	r = open_whole(path);
+	CHECK_EQ(dv_trace_reader_switch_count(r), 499);
+	CHECK_EQ(dv_trace_reader_thread_state_count(r), 500);
+	CHECK_STR(dv_trace_reader_thread(r, 500)->comm, "?");
+	CHECK_EQ(dv_trace_thread_tid(dv_trace_reader_thread(r, 500)), (1 << 22) + 500);
+}
+
 TEST(thousands_of_threads_and_blocks)
 {
 	_cleanup_free_ char *path = trace_path();
