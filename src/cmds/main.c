@@ -11,6 +11,7 @@ static const struct verb {
 	const char *what;
 } verbs[] = {
 	{"record", dv_cmd_record, "run a QEMU command line, record and trace it"},
+	{"trace", dv_cmd_trace, "make a recording's trace, by replaying it"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 

@@ -229,6 +229,47 @@ struct dv_error *dv_machine_where(struct dv_machine *machine, uint64_t *ret_icou
 	return NULL;
 }
 
+/* Takes events until there is none for timeout_ms; a shutdown sets *ret_ended. */
+static struct dv_error *wait_shutdown(struct dv_machine *m, int timeout_ms, bool *ret_ended)
+{
+	json_t *event = NULL;
+
+	do {
+		const char *name;
+
+		DV_TRY(dv_qmp_event(m->qmp, timeout_ms, &event));
+		name = json_string_value(json_object_get(event, "event"));
+		*ret_ended |= name && !strcmp(name, "SHUTDOWN");
+		json_decref(event);
+	} while (event && !*ret_ended);
+	return NULL;
+}
+
+struct dv_error *dv_machine_run_to_end(struct dv_machine *machine, dv_machine_progress_fn progress,
+				       void *context)
+{
+	uint64_t last = UINT64_MAX, icount;
+	int still_ms = 0;
+	bool ended = false;
+	char status[32];
+
+	while (!ended) {
+		DV_TRY(wait_shutdown(machine, 500, &ended));
+		DV_TRY(dv_machine_where(machine, &icount, status));
+		if (!strcmp(status, "shutdown") || !strcmp(status, "paused"))
+			ended = true; /* "paused": QEMU ran out of log */
+		if (progress && !progress(context, icount))
+			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
+		still_ms = icount == last ? still_ms + 500 : 0;
+		last = icount;
+		if (still_ms >= DV_MACHINE_STUCK_MS)
+			return dv_error_new(DV_ERROR_TIMEOUT,
+					    "the replay has been standing at icount %llu for %d s: it is stuck",
+					    (unsigned long long)icount, still_ms / 1000);
+	}
+	return NULL;
+}
+
 struct dv_error *dv_plugin_find(char **ret)
 {
 	static const char name[] = "libdejaview-plugin.so";

@@ -55,6 +55,17 @@ struct dv_error *dv_machine_quit(struct dv_machine *machine, int timeout_ms);
 /* icount now, and whether the vCPU runs ("running", "paused", "shutdown"...: a static or kept string). */
 struct dv_error *dv_machine_where(struct dv_machine *machine, uint64_t *ret_icount, char ret_status[32]);
 
+/* Told the icount from time to time; false ends the replay (DV_ERROR_CANCELLED). */
+typedef bool (*dv_machine_progress_fn)(void *context, uint64_t icount);
+
+/*
+ * Lets a running replay go on to the end of its log. Errors: DV_ERROR_TIMEOUT when it makes no progress
+ * for DV_MACHINE_STUCK_MS: then it is stuck for ever. DV_ERROR_EXITED when QEMU went away.
+ */
+#define DV_MACHINE_STUCK_MS 60000
+struct dv_error *dv_machine_run_to_end(struct dv_machine *machine, dv_machine_progress_fn progress,
+				       void *context);
+
 /* libdejaview-plugin.so: $DEJAVIEW_PLUGIN, else beside the program, else where it is installed. free(). */
 struct dv_error *dv_plugin_find(char **ret);
 
