@@ -13,6 +13,9 @@ int dv_cmd_info(int argc, char **argv);
 int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);
 
+/* Whether this version has the verb. */
+bool dv_cmd_exists(const char *verb);
+
 /* Prints "dejaview VERB: MESSAGE" and destroys err. Returns 1; 0 when err is NULL. */
 int dv_cmd_report(const char *verb, struct dv_error *err);
 

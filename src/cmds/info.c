@@ -2,25 +2,29 @@
 /* dejaview info: says what is there. */
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
-#include "base/io.h"
 #include "cmds/cmds.h"
+#include "cmds/folder.h"
 #include "cmds/summary.h"
-#include "replay/recording.h"
 
 static const char usage[] =
-	"usage: dejaview info [--json] RECORDING.dejaview|TRACE.dvtrace\n"
+	"usage: dejaview info [--json] [--no-repair] RECORDING.dejaview|TRACE.dvtrace\n"
 	"\n"
-	"Says what a recording or a trace holds: how it was made and how it ended, instructions, calls, threads,\n"
-	"and the functions with most instructions of their own. A trace that was cut short or damaged is read\n"
-	"up to there. A recording whose recorder was killed is repaired first: it can then be replayed up to\n"
-	"where it was cut.\n"
+	"Says what a recording and its trace hold: instructions, calls, threads, sizes, and the functions with\n"
+	"most instructions of their own. A recording whose recorder was killed is repaired, so that it replays\n"
+	"up to the cut; a trace that was cut short or damaged is read up to there.\n"
 	"\n"
 	"  --json       the same for programs\n"
 	"  --no-repair  leave a killed recorder's recording as it is\n";
 
-static struct dv_error *print_trace(const char *path, bool as_json, json_t *to)
+static void print_json(json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(json);
+}
+
+static struct dv_error *info_trace(const char *path, bool as_json)
 {
 	_cleanup_summary_ struct dv_summary summary = {0};
 	json_t *json;
@@ -31,96 +35,46 @@ static struct dv_error *print_trace(const char *path, bool as_json, json_t *to)
 		return NULL;
 	}
 	DV_TRY(dv_summary_to_json(&summary, &json));
-	json_object_update(to, json);
-	json_decref(json);
+	print_json(json);
 	return NULL;
 }
 
-static void print_recording(const struct dv_recording *r)
+static struct dv_error *info_recording(const char *path, bool may_repair, bool as_json)
 {
-	const json_t *m = r->manifest;
-	const char *qemu = json_string_value(json_object_get(m, "qemu_version"));
-	const char *how = json_string_value(json_object_get(json_object_get(m, "end"), "how"));
+	_cleanup_(dv_recording_destroyp) struct dv_recording *recording = NULL;
+	bool repaired;
+	json_t *json;
 
-	printf("recording     %s\n", r->folder);
-	if (r->is_live)
-		printf("state         being recorded now\n");
-	else if (!strcmp(dv_recording_state(r), "recording"))
-		printf("state         cut off: its recorder was killed\n");
-	else
-		printf("state         %s, ended by %s after %llu instructions\n", dv_recording_state(r), how ?: "?",
-		       (unsigned long long)dv_recording_last_icount(r));
-	printf("qemu          %s\n", qemu ?: "?");
-	printf("command      ");
-	for (char **arg = r->plan->command; arg && *arg; arg++)
-		printf(strpbrk(*arg, " \t'\"") ? " '%s'" : " %s", *arg);
-	putchar('\n');
-	for (size_t i = 0; i < r->plan->images_len; i++)
-		printf("disk          %s: %s\n", r->plan->images[i].name, r->plan->images[i].path);
-}
-
-static struct dv_error *info_recording(const char *path, bool repair, bool as_json, json_t *to)
-{
-	_cleanup_(dv_recording_destroyp) struct dv_recording *r = NULL;
-	_cleanup_free_ char *trace = dv_path_join(path, DV_RECORDING_TRACE);
-	json_t *json = json_object();
-	struct dv_error *err;
-
-	DV_TRY(dv_recording_open(path, &r));
-	if (repair && !r->is_live && !strcmp(dv_recording_state(r), "recording")) {
-		DV_TRY(dv_recording_repair(r));
+	DV_TRY(dv_recording_open(path, &recording));
+	repaired = may_repair && !recording->is_live && !strcmp(dv_recording_state(recording), "recording");
+	if (repaired)
+		DV_TRY(dv_recording_repair(recording));
+	if (repaired)
 		fprintf(stderr, "dejaview info: the recorder of %s was killed; the recording is repaired and replays up "
 			"to where it was cut\n", path);
-	}
-	if (as_json) {
-		json_object_set(to, "recording", r->manifest);
-		json_object_set_new(to, "live", json_boolean(r->is_live));
-	} else {
-		print_recording(r);
-	}
-	if (!trace || access(trace, F_OK)) {
-		if (!as_json)
-			printf("trace         none: `dejaview trace %s` makes it\n", path);
-		json_decref(json);
-		return NULL;
-	}
 	if (!as_json)
-		putchar('\n');
-	err = print_trace(trace, as_json, json);
-	json_object_set_new(to, "trace", json);
-	return err;
-}
-
-static struct dv_error *info(const char *path, bool repair, bool as_json)
-{
-	json_t *json = json_object();
-	struct stat st;
-	struct dv_error *err;
-
-	if (!stat(path, &st) && S_ISDIR(st.st_mode))
-		err = info_recording(path, repair, as_json, json);
-	else
-		err = print_trace(path, as_json, json);
-	if (!err && as_json) {
-		json_dumpf(json, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(json);
-	return err;
+		return dv_folder_print(stdout, recording, path);
+	DV_TRY(dv_folder_to_json(recording, &json));
+	print_json(json);
+	return NULL;
 }
 
 int dv_cmd_info(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'}, {"no-repair", no_argument, NULL, 'n'}, {"help", no_argument, NULL, 'h'}, {0}};
-	bool as_json = false, repair = true;
+		{"json", no_argument, NULL, 'j'},
+		{"no-repair", no_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},
+		{0}};
+	bool as_json = false, may_repair = true;
+	struct stat st;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (c == 'j') {
 			as_json = true;
 		} else if (c == 'n') {
-			repair = false;
+			may_repair = false;
 		} else {
 			fputs(usage, c == 'h' ? stdout : stderr);
 			return c == 'h' ? 0 : 2;
@@ -130,5 +84,7 @@ int dv_cmd_info(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	return dv_cmd_report("info", info(argv[optind], repair, as_json));
+	if (!stat(argv[optind], &st) && S_ISDIR(st.st_mode))
+		return dv_cmd_report("info", info_recording(argv[optind], may_repair, as_json));
+	return dv_cmd_report("info", info_trace(argv[optind], as_json));
 }

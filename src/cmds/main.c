@@ -23,6 +23,15 @@ static void usage(FILE *to)
 	fprintf(to, "\n'dejaview VERB --help' says more. The version is %s.\n", DV_VERSION);
 }
 
+bool dv_cmd_exists(const char *verb)
+{
+	for (size_t i = 0; i < DV_ARRAY_SIZE(verbs); i++) {
+		if (!strcmp(verb, verbs[i].name))
+			return true;
+	}
+	return false;
+}
+
 int dv_cmd_report(const char *verb, struct dv_error *err)
 {
 	if (!err)

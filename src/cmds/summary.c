@@ -224,10 +224,14 @@ static void print_state(FILE *to, const struct dv_summary *summary)
 	const struct dv_trace_metadata *metadata = dv_trace_reader_metadata(summary->reader);
 	const struct dv_error *damage = dv_trace_reader_damage(summary->reader);
 
-	/* "Linux version 6.1.0 (who built it) (with what) #1 SMP...": the first words do. */
-	if (metadata->kernel_banner)
-		fprintf(to, "kernel        %.*s\n", (int)strcspn(metadata->kernel_banner, "(\n"),
-			metadata->kernel_banner);
+	/* "Linux version 6.1.0 (who built it) (with what) #1 SMP...": the first three words do. */
+	if (metadata->kernel_banner) {
+		size_t len = strcspn(metadata->kernel_banner, "(\n");
+
+		while (len && metadata->kernel_banner[len - 1] == ' ')
+			len--;
+		fprintf(to, "kernel        %.*s\n", (int)len, metadata->kernel_banner);
+	}
 	if (metadata->clock != DV_TRACE_CLOCK_ICOUNT)
 		fprintf(to, "clock         the host's nanoseconds: this trace cannot be sought in a replay\n");
 	else if (!metadata->exact)
