@@ -12,6 +12,7 @@ static const struct verb {
 } verbs[] = {
 	{"record", dv_cmd_record, "run a QEMU command line, record and trace it"},
 	{"trace", dv_cmd_trace, "make a recording's trace, by replaying it"},
+	{"seek", dv_cmd_seek, "say where the guest stands at an instruction count"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 
