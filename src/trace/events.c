@@ -111,8 +111,11 @@ static inline uint8_t *put_plain_end(uint8_t *p, uint64_t word)
  * An event is {10: sequence, 11: {9: type, 10: iid, 3: category}, 8: delta}: what it is comes first and
  * when last, so that equal events with unequal deltas share all bytes but the last ones.
  */
-uint8_t *events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids)
+void events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids, uint32_t offset,
+		uint32_t *ends)
 {
+	const uint8_t *start = p - offset;
+
 	for (size_t i = 0; i < count; i++) {
 		uint64_t word = words[i];
 
@@ -129,6 +132,6 @@ uint8_t *events_put(uint8_t *p, const uint64_t *words, size_t count, const uint6
 		default:
 			p = put_special(p, word, (word & (WORD_WIDE | WORD_AT)) ? words[++i] : 0);
 		}
+		*ends++ = (uint32_t)(p - start);
 	}
-	return p;
 }

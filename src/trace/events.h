@@ -52,9 +52,11 @@ static inline uint32_t word_arg(uint64_t word)
 
 /*
  * Writes the TracePackets of the words, of which a wide one counts as two. uuids is indexed by a
- * WORD_TRACK's argument. Room for count * EVENT_MAX_BYTES is needed. Returns the end.
+ * WORD_TRACK's argument. Room for count * EVENT_MAX_BYTES is needed. The end of each event's bytes is
+ * stored to ends, counted so that p is at `offset`.
  */
-uint8_t *events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids);
+void events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids, uint32_t offset,
+		uint32_t *ends);
 
 struct encoder;
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Facts about src/trace: what is written is read, and what a killed writer or bad bytes leave. */
 #include "base/io.h"
+#include "trace/huffman.h"
 #include "trace/reader.h"
 #include "trace/writer.h"
 #include "test.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -482,4 +484,121 @@ TEST(an_empty_trace_is_a_trace)
 	r = open_whole(path);
 	CHECK_EQ(dv_trace_reader_block_count(r), 0);
 	CHECK_EQ(dv_trace_reader_metadata(r)->last_icount, 77);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
+	return *state >> 33;
+}
+
+/* From nearly constant to noise, with wide and backward timestamps strewn in. */
+static struct want_event random_event(uint64_t *random, uint64_t *icount, unsigned noise)
+{
+	uint64_t r = next_random(random), back = 0;
+
+	*icount += r % 5 + (r >> 4 & ((1u << noise) - 1));
+	if (next_random(random) % 5000 == 0)
+		*icount += 1ull << 33;
+	if (next_random(random) % 1000 == 0)
+		back = r % 100;
+	r = next_random(random) & next_random(random);
+	return (struct want_event){
+		.icount = *icount - back,
+		.thread_id = 1 + (next_random(random) % 500 == 0),
+		.key = r & ((1u << noise) - 1),
+		.type = next_random(random) % 2 ? DV_TRACE_BEGIN : DV_TRACE_END,
+		.kind = next_random(random) % 50 ? DV_SLICE_CALL : next_random(random) % DV_SLICE_KINDS,
+	};
+}
+
+TEST(streams_of_every_regularity_come_back)
+{
+	enum { EVENTS = 150000 };
+	struct want_event *want = calloc(EVENTS, sizeof(*want));
+	uint64_t random = 7;
+
+	for (unsigned noise = 0; noise <= 20; noise += 4) {
+		_cleanup_free_ char *path = trace_path();
+		_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+		struct dv_trace_writer *w = create(path);
+		uint64_t icount = 1000;
+
+		for (uint32_t i = 0; i < EVENTS; i++) {
+			want[i] = i > 3000 && i % 3 && noise < 12 ? want[i - 2999] :
+								  random_event(&random, &icount, noise);
+			want[i].icount = want[i].icount < icount - 500 ? icount : want[i].icount;
+			write_event(w, &want[i]);
+			if (i % 40000 == 39999)
+				dv_trace_writer_flush(w);
+		}
+		CHECK_OK(dv_trace_writer_finish(w, icount));
+		r = open_whole(path);
+		CHECK_EQ(check_events(r, want, EVENTS), EVENTS);
+	}
+	free(want);
+}
+
+static void check_deflate(struct deflate_tokens *t, const uint8_t *want, size_t len)
+{
+	struct libdeflate_decompressor *inflate = libdeflate_alloc_decompressor();
+	struct deflate_bits bits = {0};
+	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
+	_cleanup_free_ uint8_t *got = malloc(len + 1);
+	size_t got_len = 0;
+
+	deflate_put_block(&out, &bits, t, true);
+	deflate_align(&out, &bits);
+	CHECK_EQ(libdeflate_deflate_decompress(inflate, out.data, out.len, got, len, &got_len),
+		 LIBDEFLATE_SUCCESS);
+	CHECK_EQ(got_len, len);
+	CHECK(!memcmp(got, want, len));
+	libdeflate_free_decompressor(inflate);
+}
+
+/* Fibonacci's numbers as frequencies make the deepest tree there is: 23 levels, where 15 are allowed. */
+TEST(codes_are_kept_to_their_limit)
+{
+	uint32_t *tokens = calloc(200000, sizeof(*tokens)), a = 1, b = 1;
+	uint8_t *want = calloc(200000, 1);
+	struct deflate_tokens t = {.tokens = tokens};
+
+	for (unsigned symbol = 0; symbol < 24; symbol++) {
+		for (uint32_t i = 0; i < a; i++) {
+			want[t.count] = (uint8_t)(symbol * 7);
+			tokens[t.count++] = symbol * 7;
+		}
+		t.literals[symbol * 7] += a;
+		b += a;
+		a = b - a;
+	}
+	check_deflate(&t, want, t.count);
+	free(tokens);
+	free(want);
+}
+
+TEST(matches_of_every_length_and_distance_inflate)
+{
+	uint32_t *tokens = calloc(40000, sizeof(*tokens));
+	uint8_t *want = calloc(20, 1 << 20);
+	struct deflate_tokens t = {.tokens = tokens};
+	uint64_t random = 3;
+	size_t len = 0;
+
+	for (; len < 300; len++) {
+		tokens[t.count++] = want[len] = (uint8_t)next_random(&random);
+		t.literals[want[len]]++;
+	}
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint32_t l = i % 256, d = i < 300 ? i % 300 : i % (len < DEFLATE_WINDOW ? len : DEFLATE_WINDOW);
+
+		tokens[t.count++] = TOKEN_MATCH | l << 16 | d;
+		t.literals[length_symbol(l)]++;
+		t.distances[distance_symbol(d)]++;
+		for (uint32_t k = 0; k < l + 3; k++, len++)
+			want[len] = want[len - d - 1];
+	}
+	check_deflate(&t, want, len);
+	free(tokens);
+	free(want);
 }
