@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "base/buf.h"
 #include "cmds/cmds.h"
@@ -204,6 +205,15 @@ static void say_result(const struct record *rec)
 			(unsigned long long)dv_recording_last_icount(r), r->folder, rec->how);
 }
 
+/* Whether something may come in: a terminal, or what somebody pipes in. */
+static bool has_input(const struct record *rec)
+{
+	struct stat st;
+
+	return !rec->quiet && (isatty(STDIN_FILENO) || (!fstat(STDIN_FILENO, &st) &&
+							(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))));
+}
+
 static struct dv_error *record(struct record *rec, int argc, char **argv)
 {
 	_cleanup_qemu_plan_ struct dv_qemu_plan *plan = NULL;
@@ -215,6 +225,8 @@ static struct dv_error *record(struct record *rec, int argc, char **argv)
 	struct dv_error *err;
 
 	DV_TRY(dv_qemu_plan_create(argc, argv, NULL, &plan));
+	if (!has_input(rec))
+		DV_TRY(dv_qemu_plan_no_input(plan));
 	DV_TRY(dv_qemu_probe(plan->binary, &version));
 	if (!rec->no_trace)
 		DV_TRY(dv_plugin_find(&plugin));

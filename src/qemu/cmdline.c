@@ -340,9 +340,10 @@ static struct dv_error *find_arch(const char *binary, const struct dv_arch **ret
 static struct dv_error *init_plan(struct dv_qemu_plan *plan, int argc, char *const *argv,
 				  const struct dv_arch *arch, const char *directory)
 {
-	plan->binary = strdup(argv[0]);
 	plan->arch = strdup(arch->name);
 	plan->directory = directory ? strdup(directory) : getcwd(NULL, 0);
+	if (plan->directory) /* a name without slash is looked for in PATH each time */
+		plan->binary = strchr(argv[0], '/') ? dv_path_join(plan->directory, argv[0]) : strdup(argv[0]);
 	plan->command = dv_strv_copy(argv, (size_t)argc);
 	plan->notes = calloc(1, sizeof(*plan->notes));
 	if (!plan->binary || !plan->arch || !plan->directory || !plan->command || !plan->notes)

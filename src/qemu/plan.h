@@ -53,7 +53,7 @@ struct dv_qemu_file {
 struct dv_qemu_plan_arg; /* private: plan_build.h */
 
 struct dv_qemu_plan {
-	char *binary;	 /* argv[0] as given */
+	char *binary;	 /* argv[0]: a name to be looked for in PATH, or an absolute path */
 	char *arch;	 /* "x86_64", "aarch64"...: what follows qemu-system- */
 	char *directory; /* the working directory that relative paths were resolved against, absolute */
 	char **command;	 /* the user's own argv, untouched, NULL-terminated */

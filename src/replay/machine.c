@@ -144,7 +144,10 @@ static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 static struct dv_error *start(struct dv_machine *m, const struct dv_machine_options *options)
 {
 	_cleanup_free_ char *qmp_socket = NULL, *errors = NULL;
-	struct dv_process_options process = {.directory = m->recording->folder};
+	/* While recording, what the user named relative to where he stands is found there. */
+	struct dv_process_options process = {.directory = options->mode == DV_QEMU_RECORD ?
+								  m->recording->plan->directory :
+								  m->recording->folder};
 	char **argv = NULL;
 	struct dv_error *err;
 

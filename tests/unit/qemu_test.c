@@ -710,3 +710,18 @@ TEST(a_terminal_carries_keys_and_knows_ctrl_a)
 	CHECK_STR(text, "one\001\001two");
 	dv_process_deinit(&process);
 }
+
+TEST(a_program_is_found_from_anywhere)
+{
+	static const struct row rows[] = {{"qemu-system-x86_64", "qemu-system-x86_64"},
+					  {"./bin/qemu-system-x86_64", "/home/./bin/qemu-system-x86_64"},
+					  {"/opt/qemu-system-x86_64", "/opt/qemu-system-x86_64"}};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(rows); i++) {
+		_cleanup_qemu_plan_ struct dv_qemu_plan *plan = NULL;
+		char *const argv[] = {(char *)rows[i].in, NULL};
+
+		CHECK_OK(dv_qemu_plan_create(1, argv, "/home", &plan));
+		CHECK_STR(plan->binary, rows[i].out);
+	}
+}
