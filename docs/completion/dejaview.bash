@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for dejaview
+_dejaview() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} i
+	local filters='--symbols-from --starting-from --stopping-at --during --min-insns --max-depth --ignore-below'
+	local options='--help'
+
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek --help --version' -- "$cur")
+		return
+	fi
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		if [[ ${COMP_WORDS[i]} == -- ]]; then
+			# What follows is QEMU's own command line.
+			if ((COMP_CWORD == i + 1)); then
+				mapfile -t COMPREPLY < <(compgen -c -- "${cur:-qemu-system-}")
+			else
+				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			fi
+			return
+		fi
+	done
+	case $prev in
+	-o | --output | --symbols-from | --image | --qemu)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	esac
+	case $verb in
+	record) options+=" --output --force --no-trace --copy-image --quiet --json $filters" ;;
+	trace) options+=" --output --image --qemu --quiet $filters" ;;
+	info) options+=' --json --no-repair' ;;
+	seek) options+=' --stdin --json --image --qemu' ;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -X '!*.dv*' -- "$cur"; compgen -d -- "$cur")
+	fi
+}
+complete -o filenames -F _dejaview dejaview
