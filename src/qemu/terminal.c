@@ -19,8 +19,8 @@
  * QEMU reads as many bytes as the serial port has room for before it gives them to the guest, and so reads
  * too many: what comes faster than this is lost.
  */
-#define TYPE_BYTES 8
-#define TYPE_EVERY_MS 30
+#define TYPE_BYTES 1
+#define TYPE_EVERY_MS 8
 #define TYPE_AHEAD 65536
 
 #define CLEAR_LINE "\r\033[K"
