@@ -174,9 +174,9 @@ static void print_hints(FILE *to, const char *name)
 			continue;
 		snprintf(line, sizeof(line), "%s %s %s %s", program_invocation_name, hints[i].verb, name,
 			 hints[i].arguments);
-		fprintf(to, "  %-48s %s\n", line, hints[i].what);
+		fprintf(to, "  %-54s %s\n", line, hints[i].what);
 	}
-	fprintf(to, "  %-48s %s\n", "https://ui.perfetto.dev", "opens the trace, " DV_RECORDING_TRACE ", as it is");
+	fprintf(to, "  %-54s %s\n", "https://ui.perfetto.dev", "opens the trace, " DV_RECORDING_TRACE ", as it is");
 }
 
 struct dv_error *dv_folder_print(FILE *to, const struct dv_recording *recording, const char *name)
