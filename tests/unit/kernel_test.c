@@ -217,6 +217,7 @@ static void check_vmlinux(const char *version)
 
 	if (access(path, R_OK)) {
 		printf("# %s is not there: nothing compared\n", path);
+		dv_kernel_destroy(packed);
 		return;
 	}
 	CHECK_OK(dv_kernel_open(path, &vmlinux));
