@@ -33,6 +33,42 @@ bool dv_cmd_exists(const char *verb)
 	return false;
 }
 
+/* How many letters must be changed, added or left out to make a from b; long names count as far apart. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[16], a_len = strlen(a), b_len = strlen(b);
+
+	if (b_len >= DV_ARRAY_SIZE(row))
+		return b_len;
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		size_t corner = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b_len; j++) {
+			size_t best = corner + (a[i - 1] != b[j - 1]);
+
+			corner = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[b_len];
+}
+
+static void suggest(const char *name)
+{
+	fprintf(stderr, "dejaview: there is no verb '%s'\n", name);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(verbs); i++)
+		if (distance(name, verbs[i].name) <= 2)
+			fprintf(stderr, "dejaview: did you mean '%s'?\n", verbs[i].name);
+	fputc('\n', stderr);
+}
+
 int dv_cmd_report(const char *verb, struct dv_error *err)
 {
 	if (!err)
@@ -59,7 +95,7 @@ int main(int argc, char **argv)
 			return verbs[i].run(argc - 1, argv + 1);
 	}
 	if (*name)
-		fprintf(stderr, "dejaview: there is no verb '%s'\n\n", name);
+		suggest(name);
 	usage(stderr);
 	return 2;
 }

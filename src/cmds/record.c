@@ -48,6 +48,7 @@ struct record {
 	struct dv_machine machine;
 	int signal_fd;
 	struct dv_trace_status *status;
+	bool started;
 	char how[64]; /* how it ended; "" while it runs */
 };
 
@@ -162,6 +163,7 @@ static struct dv_error *start(struct record *rec, const char *plugin)
 		DV_TRY(dv_terminal_create(STDIN_FILENO, STDOUT_FILENO, &rec->terminal));
 	options.terminal = rec->terminal;
 	err = dv_machine_start(rec->recording, &options, &rec->machine);
+	rec->started = !err;
 	if (err || !plugin)
 		return err;
 	status = dv_machine_status_path(&rec->machine);
@@ -183,8 +185,11 @@ static struct dv_error *record_and_end(struct record *rec, const char *plugin)
 	}
 	dv_terminal_destroy(rec->terminal);
 	rec->terminal = NULL;
-	if (err)
+	if (err) {
+		if (!rec->started)
+			dv_recording_remove(rec->recording);
 		return dv_steal(err);
+	}
 	if (end) {
 		dv_error_destroy(dv_recording_complete(rec->recording, rec->how));
 		return dv_error_prefix(end, "the recording is kept, `dejaview info %s` says what it holds",
@@ -197,12 +202,17 @@ static void say_result(const struct record *rec)
 {
 	const struct dv_recording *r = rec->recording;
 
-	if (rec->json)
-		printf("{\"recording\": \"%s\", \"ended\": \"%s\", \"icount\": %llu, \"traced\": %s}\n", r->folder, rec->how,
-		       (unsigned long long)dv_recording_last_icount(r), rec->no_trace ? "false" : "true");
-	else if (!rec->quiet)
+	if (rec->json) {
+		json_t *json = json_pack("{s:s, s:s, s:I, s:b}", "recording", r->folder, "ended", rec->how, "icount",
+					 (json_int_t)dv_recording_last_icount(r), "traced", !rec->no_trace);
+
+		json_dumpf(json, stdout, JSON_COMPACT);
+		putchar('\n');
+		json_decref(json);
+	} else if (!rec->quiet) {
 		fprintf(stderr, "dejaview: recorded %llu instructions into %s (ended: %s)\n",
 			(unsigned long long)dv_recording_last_icount(r), r->folder, rec->how);
+	}
 }
 
 /* Whether something may come in: a terminal, or what somebody pipes in. */

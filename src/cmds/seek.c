@@ -34,6 +34,8 @@ static const char usage[] =
 
 #define MAX_MOMENTS 100000
 #define MAX_LINE 128
+#define SLIDE_PAGE_BYTES 4096
+#define SLIDE_PIECE_BYTES 32
 
 
 struct moment {
@@ -199,16 +201,20 @@ static void open_kernel(struct seeker *s)
 	}
 }
 
+/* Without a trace: some piece of the code around tells, one that was not patched when the kernel booted. */
 static void find_slide(struct seeker *s, struct dv_replay *replay, const struct dv_where *where)
 {
 	const struct dv_arch *arch = dv_arch_find(s->recording->plan->arch);
-	uint8_t code[64];
+	uint64_t page = where->registers.rip & ~(uint64_t)(SLIDE_PAGE_BYTES - 1);
+	uint8_t code[SLIDE_PAGE_BYTES];
 	struct dv_error *err;
 
-	if (s->has_slide || !s->kernel || !arch || !where->is_kernel)
+	if (s->has_slide || !s->kernel || !arch || where->registers.rip < arch->kernel_min ||
+	    where->registers.rip >= arch->kernel_max)
 		return;
-	err = dv_gdb_read_memory(replay->gdb, where->registers.rip, code, sizeof(code));
-	s->has_slide = !err && dv_slide_match(s->kernel, arch, where->registers.rip, code, sizeof(code), &s->slide);
+	err = dv_gdb_read_memory(replay->gdb, page, code, sizeof(code));
+	for (size_t at = 0; !err && !s->has_slide && at + SLIDE_PIECE_BYTES <= sizeof(code); at += SLIDE_PIECE_BYTES / 2)
+		s->has_slide = dv_slide_match(s->kernel, arch, page + at, code + at, SLIDE_PIECE_BYTES, &s->slide);
 	dv_error_destroy(err);
 }
 

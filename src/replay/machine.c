@@ -120,6 +120,20 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	return NULL;
 }
 
+/* QEMU's own last words are better than err, which they replace. */
+static struct dv_error *why_exited(struct dv_machine *m, struct dv_error *err)
+{
+	bool ended = false;
+	struct dv_error *better = dv_process_wait(&m->process, 5000, &ended);
+
+	if (!better && ended)
+		better = dv_process_check(&m->process);
+	if (!better)
+		return err;
+	dv_error_destroy(err);
+	return better;
+}
+
 static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 {
 	int fd = -1;
@@ -128,8 +142,10 @@ static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 		struct dv_error *err = dv_unix_connect(socket, 100, &fd);
 		bool ended = false;
 
-		if (!err)
-			return dv_qmp_create(fd, START_TIMEOUT_MS, &m->qmp);
+		if (!err) {
+			err = dv_qmp_create(fd, START_TIMEOUT_MS, &m->qmp);
+			return err && err->code == DV_ERROR_EXITED ? why_exited(m, err) : err;
+		}
 		if (err->code != DV_ERROR_TIMEOUT || waited_ms >= START_TIMEOUT_MS)
 			return err;
 		dv_error_destroy(err);

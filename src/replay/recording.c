@@ -122,6 +122,11 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
 	return remove(path);
 }
 
+void dv_recording_remove(struct dv_recording *recording)
+{
+	nftw(recording->folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 /* Only a folder that is a recording of ours is ever replaced. */
 static struct dv_error *remove_old(const char *folder, bool force)
 {

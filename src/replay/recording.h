@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A recording: the folder NAME.dejaview/, which is the source of truth. Nothing in it but the trace is
- * changed once recording has ended, and it can be moved; docs/recording.md lists what is in it.
+ * changed once recording has ended, and it can be moved; dejaview-record(1) lists what is in it.
  * A recorder at work holds a flock on the folder.
  */
 #ifndef DV_REPLAY_RECORDING_H
@@ -53,6 +53,8 @@ struct dv_error *dv_recording_create(const char *folder, struct dv_qemu_plan *pl
 struct dv_error *dv_recording_open(const char *folder, struct dv_recording **ret);
 void dv_recording_destroy(struct dv_recording *recording);
 DV_DEFINE_CLEANUP(struct dv_recording, dv_recording_destroy);
+/* Removes the folder of one just made, when QEMU never came to run in it. */
+void dv_recording_remove(struct dv_recording *recording);
 
 /* "recording", "complete" or "repaired". "recording" and not is_live: the recorder was killed. */
 const char *dv_recording_state(const struct dv_recording *recording);
