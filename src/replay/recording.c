@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include "base/io.h"
 #include "dv_config.h"
@@ -16,6 +17,8 @@
 #include "replay/log.h"
 
 #define MANIFEST_MAX_BYTES (16u << 20)
+/* With less than this left a log that was cut off was cut off by it. */
+#define FULL_DISK_BYTES (1u << 20)
 
 char *dv_recording_path(const struct dv_recording *recording, const char *name)
 {
@@ -327,11 +330,16 @@ struct dv_error *dv_recording_complete(struct dv_recording *recording, const cha
 {
 	_cleanup_free_ char *log = dv_recording_path(recording, DV_QEMU_LOG);
 	struct dv_log_summary sum;
+	struct statvfs fs;
 
 	if (!log)
 		return dv_error_no_memory();
 	DV_TRY(dv_log_read(log, NULL, NULL, &sum));
 	set_time(recording->manifest, "ended");
+	if ((!sum.ended || !sum.version) && !statvfs(recording->folder, &fs) &&
+	    fs.f_bavail * fs.f_frsize < FULL_DISK_BYTES)
+		return dv_error_os(ENOSPC, "%s: the recording was cut off; make room, then `dejaview info %s` repairs it",
+				   log, recording->folder);
 	if (!sum.ended || !sum.version)
 		return dv_error_new(DV_ERROR_TRUNCATED,
 				    "%s: QEMU did not finish its log; `dejaview info %s` repairs it", log,
