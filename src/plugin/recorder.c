@@ -83,6 +83,8 @@ static void on_symbols(struct dv_recorder *r, const struct dv_event *e)
 {
 	char text[32];
 
+	/* A block gives a function one name: what comes from here on is in another one. */
+	dv_trace_writer_flush(r->writer);
 	r->names.slide_known = e->b;
 	r->names.slide = e->a;
 	snprintf(text, sizeof(text), "0x%" PRIx64, e->a);
