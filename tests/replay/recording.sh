@@ -3,7 +3,8 @@
 # recording.sh DEJAVIEW SEEK_TEST COMPARE SERIES: the life of a recording, on a real guest: recorded and traced,
 # moved, retraced twice, sought, killed and repaired, its disk changed. Prints TAP.
 set -u
-dejaview=$1 seek_test=$2 compare=$3 series=$4
+# (Meson gives paths that are relative to the build folder.)
+dejaview=$(realpath "$1") seek_test=$(realpath "$2") compare=$(realpath "$3") series=$4
 kernel=${DEJAVIEW_TEST_KERNELS:-}/$series/vmlinuz
 initrd=${DEJAVIEW_TEST_GUESTS:-}/demo.cpio.gz
 if [[ ! -r $kernel || ! -r $initrd ]]; then
