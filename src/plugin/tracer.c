@@ -18,6 +18,7 @@
 /* So many pieces of kernel code that fit nowhere in the image: it is another kernel. */
 #define MISMATCH_PIECES	 4096
 #define MAX_REGISTERS	 16
+#define MAX_BANNER_BYTES 512
 
 enum { REG_STACK, REG_ARGUMENT0, REG_ARGUMENT1, REG_NAMED };
 
@@ -329,6 +330,28 @@ static void found_slide(uint64_t slide)
 	dv_kernel_release_image(tracer.setup.kernel);
 }
 
+/* Code that fits is not proof: two builds begin alike. The banner in the guest's memory tells. */
+static bool is_banner_there(uint64_t slide)
+{
+	const struct dv_symbol *symbol = dv_symtab_find(dv_kernel_symtab(tracer.setup.kernel), "linux_banner");
+	const char *banner = dv_kernel_banner(tracer.setup.kernel);
+	char found[MAX_BANNER_BYTES];
+	size_t len;
+
+	if (!symbol || !banner)
+		return true;
+	len = strnlen(banner, sizeof(found));
+	return !dv_guest_read(&guest_memory, symbol->vaddr + slide, found, len) || !memcmp(found, banner, len);
+}
+
+static void give_up_on_names(void)
+{
+	tracer.slide_hopeless = true;
+	fprintf(stderr, "dejaview: the running kernel is not the one that symbols_from (or -kernel) names: functions "
+			"are shown by address; give symbols_from=VMLINUX of the running kernel\n");
+	put_locked(DV_EVENT_SYMBOLS, 0, 0, 0, 0);
+}
+
 static void look_for_slide(const struct qemu_plugin_tb *tb, uint64_t vaddr)
 {
 	uint8_t code[MAX_SLIDE_BYTES];
@@ -338,12 +361,12 @@ static void look_for_slide(const struct qemu_plugin_tb *tb, uint64_t vaddr)
 	if (len < DV_SLIDE_MIN_BYTES || vaddr >= tracer.setup.arch->kernel_max)
 		return;
 	if (dv_slide_match(tracer.setup.kernel, tracer.setup.arch, vaddr, code, len, &slide)) {
-		found_slide(slide);
+		if (is_banner_there(slide))
+			found_slide(slide);
+		else
+			give_up_on_names();
 	} else if (++tracer.pieces_tried == MISMATCH_PIECES) {
-		tracer.slide_hopeless = true;
-		qemu_plugin_outs("dejaview: the running kernel is not the one that symbols_from (or -kernel) names: "
-				 "functions are shown by address; give symbols_from=VMLINUX of the running kernel\n");
-		put_locked(DV_EVENT_SYMBOLS, 0, 0, 0, 0);
+		give_up_on_names();
 	}
 }
 
