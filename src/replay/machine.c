@@ -264,17 +264,28 @@ static struct dv_error *wait_shutdown(struct dv_machine *m, int timeout_ms, bool
 	return NULL;
 }
 
+/* A repaired log ends as if QEMU had been asked to quit: the replay quits, too, with exit code 0. */
+static struct dv_error *quit_by_itself(struct dv_machine *m, struct dv_error *err, bool *ret_ended)
+{
+	if (!err || err->code != DV_ERROR_EXITED)
+		return err;
+	dv_error_destroy(err);
+	DV_TRY(dv_process_wait(&m->process, QMP_TIMEOUT_MS, ret_ended));
+	return dv_process_check(&m->process);
+}
+
 struct dv_error *dv_machine_run_to_end(struct dv_machine *machine, dv_machine_progress_fn progress,
 				       void *context)
 {
-	uint64_t last = UINT64_MAX, icount;
+	uint64_t last = UINT64_MAX, icount = 0;
 	int still_ms = 0;
 	bool ended = false;
-	char status[32];
+	char status[32] = "";
 
 	while (!ended) {
-		DV_TRY(wait_shutdown(machine, 500, &ended));
-		DV_TRY(dv_machine_where(machine, &icount, status));
+		DV_TRY(quit_by_itself(machine, wait_shutdown(machine, 500, &ended), &ended));
+		if (!ended)
+			DV_TRY(quit_by_itself(machine, dv_machine_where(machine, &icount, status), &ended));
 		if (!strcmp(status, "shutdown") || !strcmp(status, "paused"))
 			ended = true; /* "paused": QEMU ran out of log */
 		if (progress && !progress(context, icount))
