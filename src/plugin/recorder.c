@@ -76,7 +76,6 @@ static void update_status(struct dv_recorder *r)
 	dv_trace_status_set(&status->events, totals.begins + totals.ends + totals.switches);
 	dv_trace_status_set(&status->threads, counts.threads);
 	dv_trace_status_set(&status->trace_bytes, totals.file_bytes);
-	dv_trace_status_set(&status->writer_cpu_ns, now_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void on_symbols(struct dv_recorder *r, const struct dv_event *e)
@@ -124,6 +123,8 @@ static void *run(void *context)
 			r->last_flush_ns = now;
 			dv_trace_writer_flush(r->writer);
 			update_status(r);
+			if (r->status)
+				dv_trace_status_set(&r->status->writer_cpu_ns, now_ns(CLOCK_THREAD_CPUTIME_ID));
 		}
 	}
 	return NULL;
