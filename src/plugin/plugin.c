@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/io.h"
+#include "plugin/command.h"
 #include "plugin/recorder.h"
 #include "plugin/tracer.h"
 
@@ -49,19 +49,11 @@ static void *look_up(const char *symbol)
 static char *own_kernel(void)
 {
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
-	struct dv_error *err = dv_read_file("/proc/self/cmdline", 1 << 20, &text);
-	bool next = false;
+	_cleanup_free_ char **argv = dv_own_command(&text);
 
-	dv_error_destroy(err);
-	if (err)
-		return NULL;
-	dv_buf_append(&text, "", 1);
-	for (size_t at = 0; at < text.len; at += strlen((char *)text.data + at) + 1) {
-		const char *arg = (char *)text.data + at;
-
-		if (next)
-			return strdup(arg);
-		next = !strcmp(arg, "-kernel") || !strcmp(arg, "--kernel");
+	for (char **arg = argv; arg && arg[0] && arg[1]; arg++) {
+		if (!strcmp(*arg, "-kernel") || !strcmp(*arg, "--kernel"))
+			return strdup(arg[1]);
 	}
 	return NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The writer thread: see recorder.h. */
-#include "base/io.h"
+#include "plugin/command.h"
 #include "plugin/recorder.h"
 
 #include <errno.h>
@@ -12,7 +12,6 @@
 
 /* A block is written at least this often, so that a killed QEMU loses less than a second. */
 #define FLUSH_INTERVAL_NS 400000000ull
-#define MAX_COMMAND_BYTES (1u << 20)
 
 struct dv_recorder {
 	struct dv_ring ring;
@@ -147,30 +146,10 @@ static int start_thread(struct dv_recorder *r)
 
 /* ---- setting up ---- */
 
-/* QEMU's own argv from /proc: pointers into `text`, NULL-terminated, in new memory. */
-static char **own_command(struct dv_buf *text)
-{
-	struct dv_error *err = dv_read_file("/proc/self/cmdline", MAX_COMMAND_BYTES, text);
-	size_t count = 0;
-	char **argv;
-
-	dv_error_destroy(err);
-	if (err)
-		return NULL;
-	for (size_t i = 0; i < text->len; i++)
-		count += !text->data[i];
-	argv = calloc(count + 1, sizeof(*argv));
-	for (size_t i = 0, at = 0; argv && i < count; i++) {
-		argv[i] = (char *)text->data + at;
-		at += strlen(argv[i]) + 1;
-	}
-	return argv;
-}
-
 static struct dv_error *open_writer(struct dv_recorder *r, const struct dv_recorder_setup *setup)
 {
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
-	_cleanup_free_ char **argv = own_command(&text);
+	_cleanup_free_ char **argv = dv_own_command(&text);
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
 	struct dv_trace_options options = {
 		.path = setup->options->out,
