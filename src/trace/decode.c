@@ -31,13 +31,18 @@ struct found_function {
 	uint64_t key, vaddr;
 	const uint8_t *module;
 	size_t module_len;
+	const uint8_t *mnemonic;
+	size_t mnemonic_len;
 	enum dv_function_space space;
+	bool has_number;
+	uint32_t number;
 };
 
 static bool same_function(const struct dv_trace_reader_function *have, const struct found_function *f,
 			  const uint8_t *name, size_t name_len)
 {
 	return have->key == f->key && have->is.vaddr == f->vaddr && have->is.space == f->space &&
+	       have->is.has_number == f->has_number && have->is.number == f->number &&
 	       same_string(have->is.name, name, name_len) && !have->is.module == !f->module &&
 	       (!f->module || same_string(have->is.module, f->module, f->module_len));
 }
@@ -69,8 +74,11 @@ static struct dv_error *number_function(struct dv_trace_reader *r, const struct 
 		.vaddr = f->vaddr,
 		.module = f->module ? reader_string(r, f->module, f->module_len) : NULL,
 		.space = f->space,
+		.has_number = f->has_number,
+		.number = f->number,
+		.mnemonic = f->mnemonic ? reader_string(r, f->mnemonic, f->mnemonic_len) : NULL,
 	};
-	if (!slot->is.name || (f->module && !slot->is.module)) {
+	if (!slot->is.name || (f->module && !slot->is.module) || (f->mnemonic && !slot->is.mnemonic)) {
 		r->functions.n--;
 		return dv_error_no_memory();
 	}
@@ -146,6 +154,14 @@ static struct dv_error *parse_function(struct dv_trace_reader *r, struct dv_curs
 			break;
 		case FUNCTION_SPACE:
 			function.space = (enum dv_function_space)f.value;
+			break;
+		case FUNCTION_NUMBER:
+			function.number = (uint32_t)f.value;
+			function.has_number = true;
+			break;
+		case FUNCTION_MNEMONIC:
+			function.mnemonic = f.data;
+			function.mnemonic_len = f.len;
 			break;
 		}
 	}

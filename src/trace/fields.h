@@ -19,12 +19,14 @@ enum {
 /* perfetto.protos.TracePacket */
 enum {
 	PACKET_FTRACE_EVENTS = 1,
+	PACKET_PROCESS_TREE = 2,
 	PACKET_CLOCK_SNAPSHOT = 6,
 	PACKET_TIMESTAMP = 8,
 	PACKET_SEQUENCE_ID = 10,
 	PACKET_TRACK_EVENT = 11,
 	PACKET_INTERNED_DATA = 12,
 	PACKET_SEQUENCE_FLAGS = 13,
+	PACKET_ANDROID_LOG = 39,
 	PACKET_COMPRESSED = 50,
 	PACKET_CLOCK_ID = 58,
 	PACKET_DEFAULTS = 59,
@@ -36,6 +38,7 @@ enum {
 enum {
 	SEQUENCE_ID = 1,	/* of all our packets */
 	SEQUENCE_CLEARED = 1,	/* sequence_flags: SEQ_INCREMENTAL_STATE_CLEARED */
+	CLOCK_REALTIME = 1,	/* what timestamps of log lines are taken for */
 	CLOCK_BOOTTIME = 6,	/* the trace's time: icount, shown as ns by stock viewers */
 	CLOCK_DELTA = 64,	/* of the sequence: each timestamp is the distance from the last */
 };
@@ -59,6 +62,18 @@ enum {
 	SWITCH_NEXT_PID,
 	SWITCH_NEXT_PRIO,
 };
+enum { LOG_EVENTS = 1 };
+enum {
+	LOG_ID = 1,
+	LOG_PID,
+	LOG_TID,
+	LOG_TIMESTAMP = 5,
+	LOG_TAG,
+	LOG_PRIORITY,
+	LOG_MESSAGE,
+};
+enum { LOG_ID_DEFAULT = 0, LOG_ID_KERNEL = 7 };
+enum { LOG_DEBUG = 3, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL };
 enum { QEMU_INFO_COMMAND = 1, QEMU_INFO_DIRECTORY = 2 };
 
 /* PACKET_OWN: a message of these. */
@@ -72,7 +87,15 @@ enum {
 	METADATA_BUILD_ID,
 	METADATA_WRITER,
 };
-enum { FUNCTION_IID = 1, FUNCTION_KEY, FUNCTION_VADDR, FUNCTION_MODULE, FUNCTION_SPACE };
+enum {
+	FUNCTION_IID = 1,
+	FUNCTION_KEY,
+	FUNCTION_VADDR,
+	FUNCTION_MODULE,
+	FUNCTION_SPACE,
+	FUNCTION_NUMBER = 16,
+	FUNCTION_MNEMONIC = 17,
+};
 enum {
 	OWN_THREAD_ID = 1,
 	OWN_THREAD_TID,
@@ -81,6 +104,10 @@ enum {
 	OWN_THREAD_COMM,
 	OWN_THREAD_KERNEL,
 	OWN_THREAD_ICOUNT,
+	OWN_THREAD_START,
+	OWN_THREAD_EXIT,
+	OWN_THREAD_CREATOR,
+	OWN_THREAD_EXIT_CODE,
 };
 
 /* TRACE_OWN: a message of one of these. */
@@ -98,8 +125,10 @@ enum {
 	BLOCK_SWITCHES,
 	BLOCK_THREAD,
 	BLOCK_NOTE,
-	BLOCK_OWN_CRC32 = 15,
+	BLOCK_OWN_CRC32 = 15, /* written last, whatever the numbers of those before it */
+	BLOCK_CONSOLE_LINE = 16,
 };
+enum { CONSOLE_ICOUNT = 1, CONSOLE_THREAD, CONSOLE_SOURCE, CONSOLE_LEVEL, CONSOLE_TEXT };
 enum { NOTE_KEY = 1, NOTE_VALUE = 2 };
 enum {
 	INDEX_BLOCKS = 1,
@@ -118,5 +147,6 @@ enum { TRAILER_INDEX_OFFSET = 1, TRAILER_MAGIC = 2 };
 /* Named limits for what a file may ask of a reader. */
 #define DV_TRACE_MAX_BLOCK_RAW (64u << 20)
 #define DV_TRACE_MAX_CPUS 4096u
+#define DV_TRACE_MAX_CONSOLE_TEXT 4096u /* longer lines come in pieces */
 
 #endif

@@ -40,7 +40,23 @@ struct dv_trace_function {
 	uint64_t vaddr;	     /* the entry as the guest ran it */
 	const char *module;  /* NULL for the kernel itself */
 	enum dv_function_space space;
+	/* Of an entry to the kernel: the system call's number or the interrupt's or exception's vector. */
+	bool has_number;
+	uint32_t number;
+	const char *mnemonic; /* an exception's in the architecture's manual: "#PF"; NULL for others */
 };
+
+/* A system call as a function: a key that no address is, of the entry that it came by and its number. */
+#define DV_SYSCALL_KEY 0x5c00000000000000ull
+static inline uint64_t dv_syscall_key(uint8_t entry, uint32_t number)
+{
+	return DV_SYSCALL_KEY | (uint64_t)entry << 32 | number;
+}
+
+static inline bool dv_is_syscall_key(uint64_t key)
+{
+	return key >> 40 == DV_SYSCALL_KEY >> 40;
+}
 
 struct dv_trace_thread {
 	uint64_t id;	  /* stable within the trace: order of first appearance, from 1 */
@@ -49,6 +65,31 @@ struct dv_trace_thread {
 	int32_t parent_tgid; /* of the process; 0 when unknown */
 	char comm[16];	  /* NUL-terminated */
 	bool is_kernel;	  /* a kernel thread */
+	uint64_t start_icount; /* when its creator woke it for the first time; 0: not seen */
+	uint64_t exit_icount;  /* when it left the CPU for ever; 0: it has not */
+	uint64_t creator_id;   /* the thread that made it; 0: not seen */
+	int32_t exit_code;     /* as wait() gives it: status << 8 | signal; meaningful with exit_icount */
+};
+
+/* How a line of the guest's console came to be known. One line may come by several ways. */
+enum dv_console_source {
+	DV_CONSOLE_SERIAL, /* bytes that went out of a 8250 */
+	DV_CONSOLE_HVC,	   /* handed to a hypervisor console, as virtio's */
+	DV_CONSOLE_PRINTK, /* stored in the kernel's log, whether or not a console shows it */
+	DV_CONSOLE_SOURCES,
+};
+#define DV_CONSOLE_SOURCE_NAMES {"serial", "hvc", "printk"}
+
+#define DV_CONSOLE_NO_LEVEL (-1)
+
+struct dv_console_line {
+	uint64_t icount;    /* of its first byte: the instruction that sends or stores it comes next */
+	uint64_t thread_id; /* that ran then */
+	enum dv_console_source source;
+	int level;	    /* printk's, 0 (emergency) to 7 (debug); DV_CONSOLE_NO_LEVEL elsewhere */
+	/* UTF-8, without the line's end; escape sequences as they were. A line of more than 4096 bytes
+	 * comes as several. */
+	const char *text;
 };
 
 /*

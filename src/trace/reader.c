@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <libdeflate.h>
+#include "trace/console.h"
 #include "trace/fields.h"
 #include "trace/reader_private.h"
 
@@ -215,6 +216,18 @@ static struct dv_error *parse_thread(struct dv_trace_reader *r, struct dv_cursor
 		case OWN_THREAD_ICOUNT:
 			state.icount = f.value;
 			break;
+		case OWN_THREAD_START:
+			t->start_icount = f.value;
+			break;
+		case OWN_THREAD_EXIT:
+			t->exit_icount = f.value;
+			break;
+		case OWN_THREAD_CREATOR:
+			t->creator_id = f.value;
+			break;
+		case OWN_THREAD_EXIT_CODE:
+			t->exit_code = (int32_t)proto_unzigzag(f.value);
+			break;
 		}
 	}
 	slot = vec_push(&r->states);
@@ -223,6 +236,21 @@ static struct dv_error *parse_thread(struct dv_trace_reader *r, struct dv_cursor
 		return dv_error_no_memory();
 	*slot = state;
 	*newest = r->states.n;
+	return NULL;
+}
+
+static struct dv_error *parse_console_line(struct dv_trace_reader *r, struct dv_cursor c, uint64_t at)
+{
+	struct dv_console_line line, *slot;
+	struct proto_field text;
+
+	if (!console_parse(c, &line, &text))
+		return reader_error(r, DV_ERROR_FORMAT, at, "a block's header has a console line that is none");
+	DV_TRY(take_string(r, &text, &line.text));
+	slot = vec_push(&r->console);
+	if (!slot)
+		return dv_error_no_memory();
+	*slot = line;
 	return NULL;
 }
 
@@ -315,6 +343,8 @@ static struct dv_error *parse_block(struct dv_trace_reader *r, struct dv_cursor 
 			DV_TRY(parse_thread(r, proto_message(&f)));
 		else if (f.number == BLOCK_NOTE)
 			DV_TRY(parse_note(r, proto_message(&f)));
+		else if (f.number == BLOCK_CONSOLE_LINE)
+			DV_TRY(parse_console_line(r, proto_message(&f), at));
 	}
 	slot = vec_push(&r->blocks);
 	if (!slot)
@@ -506,6 +536,7 @@ void dv_trace_reader_close(struct dv_trace_reader *r)
 	free(r->blocks.v);
 	free(r->states.v);
 	free(r->switches.v);
+	free(r->console.v);
 	free(r->functions.v);
 	free(r->names.v);
 	free(r->events.v);
@@ -560,6 +591,16 @@ const struct dv_trace_thread *dv_trace_reader_thread(const struct dv_trace_reade
 	const uint64_t *newest = dv_map_get(&r->newest, thread_id);
 
 	return newest && *newest ? &r->states.v[*newest - 1].thread : NULL;
+}
+
+size_t dv_trace_reader_console_line_count(const struct dv_trace_reader *r)
+{
+	return r->console.n;
+}
+
+const struct dv_console_line *dv_trace_reader_console_lines(const struct dv_trace_reader *r)
+{
+	return r->console.v;
 }
 
 size_t dv_trace_reader_switch_count(const struct dv_trace_reader *r)

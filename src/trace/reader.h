@@ -42,7 +42,7 @@ struct dv_trace_block_info {
 	uint64_t raw_bytes, begins, ends, switches;
 };
 
-/* A thread as it is from icount on: one thread has one row for each time its names changed. */
+/* A thread as it is from icount on: one row for each time that something of it changed (exec, exit). */
 struct dv_trace_thread_state {
 	uint64_t icount;
 	struct dv_trace_thread thread;
@@ -103,6 +103,10 @@ const struct dv_trace_thread *dv_trace_reader_thread(const struct dv_trace_reade
 /* In the order of the file, which on each CPU is that of time. No block is read for it. */
 size_t dv_trace_reader_switch_count(const struct dv_trace_reader *r);
 const struct dv_trace_switch *dv_trace_reader_switches(const struct dv_trace_reader *r);
+
+/* What the guest printed, in the order of the file. No block is read for it; texts belong to the reader. */
+size_t dv_trace_reader_console_line_count(const struct dv_trace_reader *r);
+const struct dv_console_line *dv_trace_reader_console_lines(const struct dv_trace_reader *r);
 
 /* Functions that the blocks read so far have; numbers stay. */
 size_t dv_trace_reader_function_count(const struct dv_trace_reader *r);

@@ -55,6 +55,7 @@ struct dv_trace_reader {
 	DV_TRACE_VEC(struct dv_trace_thread_state) states;
 	struct dv_map newest; /* thread id -> index of its newest state, plus 1 */
 	DV_TRACE_VEC(struct dv_trace_switch) switches;
+	DV_TRACE_VEC(struct dv_console_line) console;
 	struct dv_error *damage;
 
 	DV_TRACE_VEC(struct dv_trace_reader_function) functions;

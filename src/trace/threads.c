@@ -141,6 +141,12 @@ uint32_t writer_threads_find(const struct writer_threads *t, uint64_t id)
 	return known ? (uint32_t)*known : UINT32_MAX;
 }
 
+void writer_threads_ids(const struct writer_threads *t, uint32_t index, int32_t *ret_pid, int32_t *ret_tid)
+{
+	*ret_pid = t->processes[t->threads[index].process].pid;
+	*ret_tid = dv_trace_thread_tid(&t->threads[index].is);
+}
+
 static void put_process(struct writer_threads *t, uint32_t index, struct dv_buf *packets)
 {
 	const struct writer_process *process = &t->processes[index];
@@ -170,6 +176,14 @@ void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_t
 	if (thread->is.is_kernel)
 		proto_uint(buf, OWN_THREAD_KERNEL, 1);
 	proto_uint(buf, OWN_THREAD_ICOUNT, thread->icount);
+	if (thread->is.start_icount)
+		proto_uint(buf, OWN_THREAD_START, thread->is.start_icount);
+	if (thread->is.creator_id)
+		proto_uint(buf, OWN_THREAD_CREATOR, thread->is.creator_id);
+	if (thread->is.exit_icount) {
+		proto_uint(buf, OWN_THREAD_EXIT, thread->is.exit_icount);
+		proto_uint(buf, OWN_THREAD_EXIT_CODE, proto_zigzag(thread->is.exit_code));
+	}
 	proto_close(buf, message);
 }
 

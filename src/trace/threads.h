@@ -51,6 +51,9 @@ uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const str
 /* A thread's index, or UINT32_MAX when it was not declared. */
 uint32_t writer_threads_find(const struct writer_threads *t, uint64_t id);
 
+/* The pid and tid that stock Perfetto knows the thread by. */
+void writer_threads_ids(const struct writer_threads *t, uint32_t index, int32_t *ret_pid, int32_t *ret_tid);
+
 /* Makes sure that this block describes the thread and its process. */
 void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t block,
 			     struct dv_buf *packets, struct dv_buf *own);

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <libdeflate.h>
 #include "base/io.h"
+#include "trace/console.h"
 #include "trace/events.h"
 #include "trace/fields.h"
 #include "trace/names.h"
@@ -45,14 +46,15 @@ struct dv_trace_writer {
 	uint32_t block; /* its number, from 1 */
 	bool is_open;
 	uint64_t base_icount, first_icount, last_icount, block_begins, block_ends, block_switches;
-	struct dv_buf interned, own, descriptors;
+	struct dv_buf interned, own, descriptors, log;
 	struct dv_buf *sched; /* per CPU, the events of its ftrace bundle */
 	uint32_t cpus;
+	struct dv_buf text; /* of the console line at hand */
 
 	/* What the next block's header says. */
 	struct dv_buf switches; /* packed; see put_switch() */
 	uint64_t switch_icount;
-	struct dv_buf thread_news, notes;
+	struct dv_buf thread_news, notes, console_lines;
 
 	/* The file. */
 	int fd;
@@ -88,7 +90,7 @@ static void write_out(struct dv_trace_writer *w)
 }
 
 /* {1: {clock, T}...}: where the clocks of the sequence stand. */
-static void put_clocks(struct dv_buf *buf, uint64_t icount)
+static void put_clocks(struct dv_buf *buf, uint64_t icount, bool with_realtime)
 {
 	size_t snapshot = proto_open(buf, PACKET_CLOCK_SNAPSHOT), clock;
 
@@ -101,6 +103,12 @@ static void put_clocks(struct dv_buf *buf, uint64_t icount)
 	proto_uint(buf, CLOCK_ID, CLOCK_BOOTTIME);
 	proto_uint(buf, CLOCK_TIMESTAMP, icount);
 	proto_close(buf, clock);
+	if (with_realtime) {
+		clock = proto_open(buf, CLOCK_SNAPSHOT_CLOCKS);
+		proto_uint(buf, CLOCK_ID, CLOCK_REALTIME);
+		proto_uint(buf, CLOCK_TIMESTAMP, icount);
+		proto_close(buf, clock);
+	}
 	proto_close(buf, snapshot);
 }
 
@@ -131,7 +139,7 @@ static void put_head(struct dv_buf *buf, const struct dv_trace_options *options)
 	proto_string(buf, QEMU_INFO_DIRECTORY, options->directory);
 	proto_close(buf, info);
 	put_metadata(buf, options);
-	put_clocks(buf, 0);
+	put_clocks(buf, 0, true);
 	proto_close(buf, packet);
 }
 
@@ -176,7 +184,7 @@ struct dv_error *dv_trace_writer_create(const struct dv_trace_options *options,
 void dv_trace_writer_destroy(struct dv_trace_writer *w)
 {
 	struct dv_buf *bufs[] = {&w->interned, &w->own, &w->descriptors, &w->switches, &w->thread_news,
-				 &w->notes, &w->index, &w->raw, &w->out};
+				 &w->notes, &w->index, &w->raw, &w->out, &w->log, &w->console_lines, &w->text};
 
 	if (!w)
 		return;
@@ -234,7 +242,7 @@ static void put_state(struct dv_trace_writer *w, struct dv_buf *buf)
 
 	packet = proto_open(buf, TRACE_PACKET);
 	proto_uint(buf, PACKET_SEQUENCE_ID, SEQUENCE_ID);
-	put_clocks(buf, w->base_icount);
+	put_clocks(buf, w->base_icount, false);
 	proto_close(buf, packet);
 }
 
@@ -283,6 +291,21 @@ static void put_sched(struct dv_trace_writer *w, struct dv_buf *buf)
 	}
 }
 
+static void put_log(struct dv_trace_writer *w, struct dv_buf *buf)
+{
+	size_t packet, log;
+
+	if (!w->log.len)
+		return;
+	packet = proto_open(buf, TRACE_PACKET);
+	proto_uint(buf, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	log = proto_open(buf, PACKET_ANDROID_LOG);
+	dv_buf_append(buf, w->log.data, w->log.len);
+	proto_close(buf, log);
+	proto_close(buf, packet);
+	buf->failed |= w->log.failed;
+}
+
 /* The packet of a zlib stream that is to follow from a compressor: close_stream() sets the lengths. */
 static size_t open_stream(struct dv_buf *out, size_t *ret_packet)
 {
@@ -305,6 +328,7 @@ static void put_prefix(struct dv_trace_writer *w)
 	put_names(w, &w->raw);
 	dv_buf_append(&w->raw, w->descriptors.data, w->descriptors.len);
 	put_sched(w, &w->raw);
+	put_log(w, &w->raw);
 	w->out.failed |= w->raw.failed | w->interned.failed | w->own.failed | w->descriptors.failed;
 	stream = open_stream(&w->out, &packet);
 	bound = libdeflate_zlib_compress_bound(w->deflate, w->raw.len);
@@ -335,7 +359,8 @@ static void put_header(struct dv_trace_writer *w, size_t raw_bytes)
 		proto_bytes(out, BLOCK_SWITCHES, w->switches.data, w->switches.len);
 	dv_buf_append(out, w->thread_news.data, w->thread_news.len);
 	dv_buf_append(out, w->notes.data, w->notes.len);
-	out->failed |= w->switches.failed | w->thread_news.failed | w->notes.failed;
+	dv_buf_append(out, w->console_lines.data, w->console_lines.len);
+	out->failed |= w->switches.failed | w->thread_news.failed | w->notes.failed | w->console_lines.failed;
 	crc = out->failed ? 0 : libdeflate_crc32(0, out->data + block, out->len - block);
 	proto_fixed32(out, BLOCK_OWN_CRC32, crc);
 	proto_close(out, block);
@@ -352,7 +377,7 @@ static void drain(struct dv_trace_writer *w)
 
 static bool has_something(const struct dv_trace_writer *w)
 {
-	return w->is_open || w->thread_news.len || w->notes.len;
+	return w->is_open || w->thread_news.len || w->notes.len || w->console_lines.len;
 }
 
 static void close_block(struct dv_trace_writer *w)
@@ -384,6 +409,8 @@ static void close_block(struct dv_trace_writer *w)
 	dv_buf_clear(&w->switches);
 	dv_buf_clear(&w->thread_news);
 	dv_buf_clear(&w->notes);
+	dv_buf_clear(&w->log);
+	dv_buf_clear(&w->console_lines);
 	w->is_open = false;
 	w->switch_icount = 0;
 	w->thread_id = NO_THREAD;
@@ -394,7 +421,7 @@ static void close_full_block(struct dv_trace_writer *w)
 {
 	if (encoder_raw_bytes(w->encoder) >= FULL_EVENT_BYTES || w->own.len >= FULL_SIDE_BYTES ||
 	    w->interned.len >= FULL_SIDE_BYTES || w->descriptors.len >= FULL_SIDE_BYTES ||
-	    w->thread_news.len >= FULL_SIDE_BYTES ||
+	    w->thread_news.len >= FULL_SIDE_BYTES || w->console_lines.len >= FULL_SIDE_BYTES ||
 	    w->notes.len >= FULL_SIDE_BYTES)
 		close_block(w);
 }
@@ -421,6 +448,9 @@ static uint32_t add_name(struct dv_trace_writer *w, uint64_t key)
 	proto_string(&w->own, FUNCTION_MODULE, function.module);
 	if (function.space)
 		proto_uint(&w->own, FUNCTION_SPACE, function.space);
+	if (function.has_number)
+		proto_uint(&w->own, FUNCTION_NUMBER, function.number);
+	proto_string(&w->own, FUNCTION_MNEMONIC, function.mnemonic);
 	proto_close(&w->own, entry);
 	return iid;
 }
@@ -650,6 +680,30 @@ void dv_trace_writer_note(struct dv_trace_writer *w, const char *key, const char
 	proto_string(&w->notes, NOTE_KEY, key);
 	proto_string(&w->notes, NOTE_VALUE, value);
 	proto_close(&w->notes, note);
+	close_full_block(w);
+}
+
+void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_line *line)
+{
+	int32_t pid, tid;
+	uint32_t index;
+
+	if (w->error)
+		return;
+	cover(w, line->icount);
+	if (!describe_thread(w, line->thread_id, &index))
+		return;
+	writer_threads_ids(&w->threads, index, &pid, &tid);
+	dv_buf_clear(&w->text);
+	console_put_utf8(&w->text, line->text, strlen(line->text));
+	for (size_t from = 0, len; from == 0 || from < w->text.len; from += len) {
+		len = console_piece(w->text.data + from, w->text.len - from, DV_TRACE_MAX_CONSOLE_TEXT);
+		console_put_line(&w->console_lines, line, w->text.data + from, len);
+		console_put_log(&w->log, line, w->text.data + from, len, pid, tid);
+		if (!len)
+			break;
+	}
+	w->log.failed |= w->text.failed;
 	close_full_block(w);
 }
 

@@ -53,6 +53,9 @@ void dv_trace_writer_end(struct dv_trace_writer *w, uint64_t thread_id, uint64_t
 void dv_trace_writer_switch(struct dv_trace_writer *w, uint64_t icount, uint32_t cpu, uint64_t prev_id,
 			    uint64_t next_id);
 
+/* A line that the guest printed. Bytes of its text that are no UTF-8 become U+FFFD; NULs are left out. */
+void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_line *line);
+
 /* The KASLR slide or the running kernel's mismatch, found while running: goes into the metadata. */
 void dv_trace_writer_note(struct dv_trace_writer *w, const char *key, const char *value);
 

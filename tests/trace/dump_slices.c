@@ -2,7 +2,8 @@
 /*
  * Prints a trace as our reader sees it, to be compared with Perfetto: with --slices a line per slice
  * (start, tid, depth, dur, category, thread's name, name), with --switches a line per switch (icount,
- * cpu, next tid), separated by tabs. --make FILE writes a synthetic trace instead.
+ * cpu, next tid), with --console a line per console line (icount, tid, source, level, text), separated by
+ * tabs. --make FILE writes a synthetic trace instead.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,6 +45,21 @@ static void print_switches(struct dv_trace_reader *r)
 	}
 }
 
+static void print_console(struct dv_trace_reader *r)
+{
+	static const char *const sources[DV_CONSOLE_SOURCES] = DV_CONSOLE_SOURCE_NAMES;
+	const struct dv_console_line *line = dv_trace_reader_console_lines(r);
+
+	for (size_t i = 0; i < dv_trace_reader_console_line_count(r); i++, line++) {
+		const struct dv_trace_thread *thread = dv_trace_reader_thread(r, line->thread_id);
+
+		printf("%" PRIu64 "\t%d\t%s\t%d\t", line->icount, thread ? dv_trace_thread_tid(thread) : -1,
+		       sources[line->source], line->level);
+		print_text(line->text);
+		putchar('\n');
+	}
+}
+
 /* A trace with all that is special: held-back begins, renames, reused pids, open slices, two CPUs. */
 static void describe(void *context, uint64_t key, struct dv_trace_function *ret)
 {
@@ -60,6 +76,23 @@ static void declare(struct dv_trace_writer *w, uint64_t icount, uint64_t id, int
 
 	snprintf(thread.comm, sizeof(thread.comm), "%s", comm);
 	dv_trace_writer_thread(w, icount, &thread);
+}
+
+static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t thread, uint64_t random)
+{
+	char text[64];
+	struct dv_console_line line = {
+		.icount = icount,
+		.thread_id = thread,
+		.source = (enum dv_console_source)(random >> 20 & 0xff) % DV_CONSOLE_SOURCES,
+		.level = DV_CONSOLE_NO_LEVEL,
+		.text = text,
+	};
+
+	if (line.source == DV_CONSOLE_PRINTK)
+		line.level = (int)(random >> 30 & 7);
+	snprintf(text, sizeof(text), random >> 35 & 1 ? "\x1b[1mline %u\tw\xc3\xb6rd \xff" : "", (unsigned)icount);
+	dv_trace_writer_console(w, &line);
 }
 
 static struct dv_error *make(const char *path)
@@ -80,6 +113,8 @@ static struct dv_error *make(const char *path)
 		uint64_t pick = i / 4000 % 12, thread = pick < 3 || i < 150000 ? 1 + pick : 10 + pick;
 
 		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		if (random >> 54 == 5)
+			print_something(w, icount, thread, random);
 		icount += random >> 56 & 31;
 		if (i % 4000 == 0) {
 			dv_trace_writer_switch(w, icount, 0, before, thread);
@@ -111,12 +146,14 @@ static struct dv_error *run(int argc, char **argv)
 	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
 
 	if (argc != 3)
-		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--make FILE");
+		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--make FILE");
 	if (!strcmp(argv[1], "--make"))
 		return make(argv[2]);
 	DV_TRY(dv_trace_reader_open(argv[2], &r));
 	if (!strcmp(argv[1], "--switches"))
 		print_switches(r);
+	else if (!strcmp(argv[1], "--console"))
+		print_console(r);
 	else
 		DV_TRY(dv_trace_reader_slices(r, print_slice, r));
 	if (dv_trace_reader_damage(r))

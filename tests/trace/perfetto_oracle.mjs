@@ -7,7 +7,7 @@ import readline from 'node:readline';
 import vm from 'node:vm';
 import {pathToFileURL} from 'node:url';
 
-const [cache, trace, slicesFile, switchesFile] = process.argv.slice(2);
+const [cache, trace, slicesFile, switchesFile, consoleFile] = process.argv.slice(2);
 const PIECE = 8 << 20;
 const WINDOW_ROWS = 200000;
 
@@ -84,6 +84,18 @@ const SWITCHES = {
   columns: ['ts', 'cpu', 'tid'],
 };
 
+// A level becomes Android's priority: our lines are turned into rows of the same columns.
+const PRIORITIES = {'-1': 4, 0: 7, 1: 7, 2: 7, 3: 6, 4: 5, 5: 4, 6: 4, 7: 3};
+const CONSOLE = {
+  what: 'console lines',
+  sql: 'select l.ts as ts, t.tid as tid, l.tag as tag, l.prio as prio, l.msg as msg from android_logs l join thread t using (utid)',
+  columns: ['ts', 'tid', 'tag', 'prio', 'msg'],
+  map: (line) => {
+    const [icount, tid, source, level, ...text] = line.split('\t');
+    return [icount, tid, source, PRIORITIES[level], text.join('\t')].join('\t');
+  },
+};
+
 function compareWindow(what, ours, theirs) {
   ours.sort();
   theirs.sort();
@@ -109,7 +121,7 @@ async function compare(engine, table, file) {
   for await (const line of readline.createInterface({input: fs.createReadStream(file)})) {
     const ts = BigInt(line.slice(0, line.indexOf('\t')));
     if (ours.length >= WINDOW_ROWS && ts !== last) await flush(last);
-    ours.push(line);
+    ours.push(table.map ? table.map(line) : line);
     last = ts;
   }
   await flush(undefined);
@@ -126,5 +138,6 @@ const slices = await compare(engine, SLICES, slicesFile);
 const total = await lines(engine, 'select count(*) as n from slice', ['n']);
 if (Number(total[0]) !== slices) throw new Error(`Perfetto has ${total[0]} slices, ${slices} of them on threads`);
 const switches = await compare(engine, SWITCHES, switchesFile);
-console.log(`${trace}: ${slices} slices and ${switches} switches are the same in Perfetto`);
+const printed = await compare(engine, CONSOLE, consoleFile);
+console.log(`${trace}: ${slices} slices, ${switches} switches and ${printed} console lines are the same in Perfetto`);
 process.exit(0);

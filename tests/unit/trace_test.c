@@ -20,6 +20,9 @@ static void describe(void *context, uint64_t key, struct dv_trace_function *ret)
 	ret->vaddr = 0xffffffff81000000ull + key * 16;
 	ret->module = key % 10 == 7 ? "virtio_blk" : NULL;
 	ret->space = key % 10 == 7 ? DV_FUNCTION_MODULE : DV_FUNCTION_KERNEL;
+	ret->has_number = key / 100 == 8;
+	ret->number = ret->has_number ? (uint32_t)(key % 100) : 0;
+	ret->mnemonic = key == 814 ? "#PF" : NULL;
 }
 
 static char qemu[] = "qemu-system-x86_64", m[] = "-m", size[] = "512";
@@ -355,6 +358,107 @@ TEST(threads_keep_their_id_through_renames_and_reused_pids)
 	CHECK_STR(dv_trace_reader_thread(r, 2)->comm, "cat");
 	CHECK_EQ(dv_trace_reader_thread(r, 2)->tid, 50);
 	CHECK(!dv_trace_reader_thread(r, 3));
+}
+
+TEST(a_threads_beginning_end_and_creator_come_back)
+{
+	_cleanup_free_ char *path = trace_path();
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+	struct dv_trace_thread child = {.id = 2, .tid = 51, .tgid = 51, .parent_tgid = 50, .comm = "sh",
+					.start_icount = 70, .creator_id = 1};
+	struct dv_trace_writer *w = create(path);
+	const struct dv_trace_thread *t;
+
+	declare(w, 10, 1, 50, 50, "sh");
+	dv_trace_writer_thread(w, 70, &child);
+	child.exit_icount = 90;
+	child.exit_code = -7;
+	dv_trace_writer_thread(w, 90, &child);
+	CHECK_OK(dv_trace_writer_finish(w, 100));
+	r = open_whole(path);
+	CHECK_EQ(dv_trace_reader_thread_state_count(r), 3);
+	CHECK_EQ(dv_trace_reader_thread_state(r, 1)->thread.exit_icount, 0);
+	t = dv_trace_reader_thread(r, 1);
+	CHECK(!t->start_icount && !t->exit_icount && !t->creator_id);
+	t = dv_trace_reader_thread(r, 2);
+	CHECK_EQ(t->start_icount, 70);
+	CHECK_EQ(t->exit_icount, 90);
+	CHECK_EQ(t->exit_code, -7);
+	CHECK_EQ(t->creator_id, 1);
+}
+
+TEST(console_lines_come_back_as_utf8_in_bounded_pieces)
+{
+	static char long_line[10001];
+	static const struct dv_console_line lines[] = {
+		{100, 1, DV_CONSOLE_PRINTK, 6, "Linux version 6.1"},
+		{200, 1, DV_CONSOLE_SERIAL, DV_CONSOLE_NO_LEVEL, ""},
+		{50, 2, DV_CONSOLE_HVC, DV_CONSOLE_NO_LEVEL, "\x1b[1mgr\xc3\xbc\xc3\x9f\xff \xed\xa0\x80\xf0\x9f\x98\x80\xe2\x82"},
+		{5000000000, 1, DV_CONSOLE_PRINTK, 0, long_line},
+	};
+	_cleanup_free_ char *path = trace_path();
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+	struct dv_trace_writer *w = create(path);
+	const struct dv_console_line *got;
+	const struct dv_trace_event *events;
+	size_t count;
+
+	for (size_t i = 0; i + 1 < sizeof(long_line); i += 2)
+		memcpy(long_line + i, "\xc3\xa4", 2);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(lines); i++) {
+		dv_trace_writer_console(w, &lines[i]);
+		if (i == 1)
+			dv_trace_writer_flush(w);
+	}
+	CHECK_OK(dv_trace_writer_finish(w, 5000000000));
+	r = open_whole(path);
+	CHECK_EQ(dv_trace_reader_block_count(r), 2);
+	CHECK_EQ(dv_trace_reader_block(r, 1)->first_icount, 50);
+	CHECK_EQ(dv_trace_reader_console_line_count(r), 6);
+	got = dv_trace_reader_console_lines(r);
+	for (size_t i = 0; i < 4; i++) {
+		CHECK_EQ(got[i].icount, lines[i].icount);
+		CHECK_EQ(got[i].thread_id, lines[i].thread_id);
+		CHECK_EQ(got[i].source, lines[i].source);
+		CHECK_EQ(got[i].level, lines[i].level);
+	}
+	CHECK_STR(got[0].text, lines[0].text);
+	CHECK_STR(got[1].text, "");
+	CHECK_STR(got[2].text, "\x1b[1mgr\xc3\xbc\xc3\x9f\xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+			       "\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd");
+	CHECK_EQ(strlen(got[3].text), 4096);
+	CHECK_EQ(strlen(got[4].text), 4096);
+	CHECK_EQ(strlen(got[5].text), 10000 - 2 * 4096);
+	CHECK(!memcmp(got[5].text, long_line, 1808));
+	for (size_t b = 0; b < 2; b++)
+		CHECK_OK(dv_trace_reader_read_block(r, b, &events, &count));
+}
+
+TEST(an_entrys_number_and_mnemonic_come_back)
+{
+	static const uint64_t keys[] = {800, 814, 820, 1};
+	_cleanup_free_ char *path = trace_path();
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+	struct dv_trace_writer *w = create(path);
+	const struct dv_trace_event *events;
+	const struct dv_trace_function *f;
+	size_t count;
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(keys); i++)
+		dv_trace_writer_begin(w, 1, 10 + i, keys[i], DV_SLICE_EXCEPTION);
+	CHECK_OK(dv_trace_writer_finish(w, 100));
+	r = open_whole(path);
+	CHECK_OK(dv_trace_reader_read_block(r, 0, &events, &count));
+	CHECK_EQ(count, 4);
+	f = &dv_trace_reader_function(r, events[0].function)->is;
+	CHECK(f->has_number && f->number == 0 && !f->mnemonic);
+	f = &dv_trace_reader_function(r, events[1].function)->is;
+	CHECK(f->has_number && f->number == 14);
+	CHECK_STR(f->mnemonic, "#PF");
+	f = &dv_trace_reader_function(r, events[2].function)->is;
+	CHECK(f->has_number && f->number == 20 && !f->mnemonic);
+	f = &dv_trace_reader_function(r, events[3].function)->is;
+	CHECK(!f->has_number && !f->mnemonic);
 }
 
 TEST(a_thread_that_was_not_declared_has_no_names)
