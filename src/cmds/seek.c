@@ -136,7 +136,8 @@ static void expect(struct seeker *s, struct moment *m)
 			bool is_event = slice->kind == DV_SLICE_INTERRUPT || slice->kind == DV_SLICE_EXCEPTION;
 
 			if (slice->start_icount == m->icount && is_event == (events == 1))
-				m->rip = dv_trace_reader_function(s->trace, slice->function)->is.vaddr;
+				dv_trace_reader_entry_vaddr(s->trace, slice->function, slice->thread_id,
+							    m->icount, &m->rip);
 		}
 	}
 }

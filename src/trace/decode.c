@@ -36,15 +36,26 @@ struct found_function {
 	enum dv_function_space space;
 	bool has_number;
 	uint32_t number;
+	const uint8_t *file;
+	size_t file_len;
+	uint64_t size_bytes;
+	uint32_t line;
 };
+
+static bool same_optional(const char *have, const uint8_t *data, size_t len)
+{
+	return !have == !data && (!data || same_string(have, data, len));
+}
 
 static bool same_function(const struct dv_trace_reader_function *have, const struct found_function *f,
 			  const uint8_t *name, size_t name_len)
 {
 	return have->key == f->key && have->is.vaddr == f->vaddr && have->is.space == f->space &&
 	       have->is.has_number == f->has_number && have->is.number == f->number &&
-	       same_string(have->is.name, name, name_len) && !have->is.module == !f->module &&
-	       (!f->module || same_string(have->is.module, f->module, f->module_len));
+	       have->is.size_bytes == f->size_bytes && have->is.line == f->line &&
+	       same_string(have->is.name, name, name_len) &&
+	       same_optional(have->is.module, f->module, f->module_len) &&
+	       same_optional(have->is.file, f->file, f->file_len);
 }
 
 /* The reader's number for a function, the same for each block that has it. */
@@ -77,8 +88,12 @@ static struct dv_error *number_function(struct dv_trace_reader *r, const struct 
 		.has_number = f->has_number,
 		.number = f->number,
 		.mnemonic = f->mnemonic ? reader_string(r, f->mnemonic, f->mnemonic_len) : NULL,
+		.size_bytes = f->size_bytes,
+		.file = f->file ? reader_string(r, f->file, f->file_len) : NULL,
+		.line = f->line,
 	};
-	if (!slot->is.name || (f->module && !slot->is.module) || (f->mnemonic && !slot->is.mnemonic)) {
+	if (!slot->is.name || (f->module && !slot->is.module) || (f->mnemonic && !slot->is.mnemonic) ||
+	    (f->file && !slot->is.file)) {
 		r->functions.n--;
 		return dv_error_no_memory();
 	}
@@ -162,6 +177,16 @@ static struct dv_error *parse_function(struct dv_trace_reader *r, struct dv_curs
 		case FUNCTION_MNEMONIC:
 			function.mnemonic = f.data;
 			function.mnemonic_len = f.len;
+			break;
+		case FUNCTION_SIZE:
+			function.size_bytes = f.value;
+			break;
+		case FUNCTION_FILE:
+			function.file = f.data;
+			function.file_len = f.len;
+			break;
+		case FUNCTION_LINE:
+			function.line = (uint32_t)f.value;
 			break;
 		}
 	}

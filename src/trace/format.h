@@ -44,6 +44,76 @@ struct dv_trace_function {
 	bool has_number;
 	uint32_t number;
 	const char *mnemonic; /* an exception's in the architecture's manual: "#PF"; NULL for others */
+	uint64_t size_bytes; /* 0: not known */
+	const char *file;    /* of the source; NULL: not known */
+	uint32_t line;	     /* where it is declared; 0: not known */
+};
+
+/*
+ * A user function is (the file it lies in, its offset there), so that ASLR and several processes share
+ * it: that is its key, while its vaddr is the file's own link-time address.
+ *
+ *	63......56  55.......40 39...........0
+ *	0x40        file's id   offset in bytes
+ */
+#define DV_FILE_KEY_BASE	0x4000000000000000ull
+#define DV_FILE_KEY_OFFSET_BITS 40
+#define DV_FILE_KEY_MAX_ID	0xffffu
+
+static inline uint64_t dv_file_key(uint32_t file_id, uint64_t offset_bytes)
+{
+	return DV_FILE_KEY_BASE | (uint64_t)file_id << DV_FILE_KEY_OFFSET_BITS |
+	       (offset_bytes & ((1ull << DV_FILE_KEY_OFFSET_BITS) - 1));
+}
+static inline bool dv_is_file_key(uint64_t key)
+{
+	return key >> 56 == DV_FILE_KEY_BASE >> 56;
+}
+static inline uint32_t dv_file_key_id(uint64_t key)
+{
+	return (uint32_t)(key >> DV_FILE_KEY_OFFSET_BITS) & DV_FILE_KEY_MAX_ID;
+}
+static inline uint64_t dv_file_key_offset(uint64_t key)
+{
+	return key & ((1ull << DV_FILE_KEY_OFFSET_BITS) - 1);
+}
+
+/* A file that user code runs from. Said again when more is known of it. */
+struct dv_trace_mapped_file {
+	uint32_t id;		/* 1 to DV_FILE_KEY_MAX_ID: of the function's keys */
+	const char *path;	/* in the guest; "[vdso]", "[anon]" for what is no file */
+	const char *build_id;	/* lower-case hex; NULL: not known */
+	uint64_t device, inode; /* as the guest's kernel numbers them; 0: no file */
+};
+
+/* What happens to the executable mappings of an address space. */
+enum dv_mapping_change {
+	DV_MAPPING_MAP,	  /* [start, end) of `space` is the file's bytes from offset on; takes what was there */
+	DV_MAPPING_UNMAP, /* [start, end) is nothing */
+	DV_MAPPING_COPY,  /* `space` begins as from_space is now: fork */
+	DV_MAPPING_DROP,  /* `space` is gone: exit, exec */
+	DV_MAPPING_USE,	  /* the process tgid has this space from here on: exec, fork, vfork */
+};
+
+struct dv_trace_mapping_change {
+	enum dv_mapping_change change;
+	uint64_t icount;
+	uint32_t space; /* an address space's number in the trace, from 1; never comes again */
+	uint32_t from_space;
+	int32_t tgid;
+	uint64_t start_vaddr, end_vaddr; /* end exclusive */
+	uint64_t offset_bytes;
+	uint32_t file_id; /* of MAP */
+};
+
+/* A kernel module as it is loaded, or as it goes. */
+struct dv_trace_module_change {
+	uint64_t icount;
+	const char *name;
+	const char *build_id;			/* NULL: not known */
+	uint64_t base_vaddr, size_bytes;	/* its text */
+	uint64_t init_vaddr, init_size_bytes;	/* its init text; freed soon after it was run */
+	bool is_gone;
 };
 
 /* A system call as a function: a key that no address is, of the entry that it came by and its number. */

@@ -9,6 +9,7 @@
 #include <libdeflate.h>
 #include "trace/console.h"
 #include "trace/fields.h"
+#include "trace/places.h"
 #include "trace/reader_private.h"
 
 void *vec_grow(void *v, size_t *cap, size_t size)
@@ -345,6 +346,8 @@ static struct dv_error *parse_block(struct dv_trace_reader *r, struct dv_cursor 
 			DV_TRY(parse_note(r, proto_message(&f)));
 		else if (f.number == BLOCK_CONSOLE_LINE)
 			DV_TRY(parse_console_line(r, proto_message(&f), at));
+		else if (places_is_field(f.number))
+			DV_TRY(places_parse(r, &f));
 	}
 	slot = vec_push(&r->blocks);
 	if (!slot)
@@ -540,6 +543,7 @@ void dv_trace_reader_close(struct dv_trace_reader *r)
 	free(r->functions.v);
 	free(r->names.v);
 	free(r->events.v);
+	places_deinit(r->places);
 	dv_map_deinit(&r->newest);
 	dv_map_deinit(&r->by_key);
 	dv_buf_deinit(&r->raw);

@@ -112,6 +112,47 @@ const struct dv_console_line *dv_trace_reader_console_lines(const struct dv_trac
 size_t dv_trace_reader_function_count(const struct dv_trace_reader *r);
 const struct dv_trace_reader_function *dv_trace_reader_function(const struct dv_trace_reader *r, uint32_t i);
 
+/* Where user code lies: one row per process and mapping, from the headers, no block is read for it. */
+struct dv_trace_mapping {
+	uint64_t from_icount, to_icount; /* to: exclusive; UINT64_MAX while it lasts */
+	int32_t tgid;
+	uint32_t space;
+	uint64_t start_vaddr, end_vaddr; /* end exclusive */
+	uint64_t offset_bytes;
+	const struct dv_trace_mapped_file *file; /* NULL: of no known file */
+};
+
+struct dv_trace_module {
+	uint64_t from_icount, to_icount; /* as above */
+	uint64_t base_vaddr, size_bytes, init_vaddr, init_size_bytes;
+	const char *name, *build_id; /* build_id may be NULL */
+};
+
+/* All rows in the order they began; they and what they point to belong to the reader. The first call
+ * of mappings works them out. Errors: DV_ERROR_UNSUPPORTED for more mappings than anything makes. */
+struct dv_error *dv_trace_reader_mappings(struct dv_trace_reader *r, const struct dv_trace_mapping **ret,
+					  size_t *ret_count);
+struct dv_error *dv_trace_reader_modules(struct dv_trace_reader *r, const struct dv_trace_module **ret,
+					 size_t *ret_count);
+/* Files by the id in a function's key, as last said; NULL for one that the trace does not have. */
+const struct dv_trace_mapped_file *dv_trace_reader_mapped_file(const struct dv_trace_reader *r, uint32_t id);
+
+/*
+ * The address where the guest ran a function's first instruction: the kernel's own, or where the
+ * thread's process had mapped the file at that icount. False when that is not known.
+ */
+bool dv_trace_reader_entry_vaddr(struct dv_trace_reader *r, uint32_t function, uint64_t thread_id,
+				 uint64_t icount, uint64_t *ret);
+
+static inline bool dv_trace_mapping_is_at(const struct dv_trace_mapping *m, uint64_t icount)
+{
+	return m->from_icount <= icount && icount < m->to_icount;
+}
+static inline bool dv_trace_module_is_at(const struct dv_trace_module *m, uint64_t icount)
+{
+	return m->from_icount <= icount && icount < m->to_icount;
+}
+
 /*
  * Decodes a block. The events, in the order they were written, belong to the reader and stay until the
  * next call. Errors: DV_ERROR_FORMAT, DV_ERROR_TRUNCATED; none of the block's events are given then.

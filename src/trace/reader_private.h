@@ -56,6 +56,7 @@ struct dv_trace_reader {
 	struct dv_map newest; /* thread id -> index of its newest state, plus 1 */
 	DV_TRACE_VEC(struct dv_trace_switch) switches;
 	DV_TRACE_VEC(struct dv_console_line) console;
+	struct places *places; /* NULL before the first record of one */
 	struct dv_error *damage;
 
 	DV_TRACE_VEC(struct dv_trace_reader_function) functions;

@@ -17,6 +17,7 @@
 #include "trace/events.h"
 #include "trace/fields.h"
 #include "trace/names.h"
+#include "trace/places.h"
 #include "trace/proto.h"
 #include "trace/threads.h"
 
@@ -54,7 +55,7 @@ struct dv_trace_writer {
 	/* What the next block's header says. */
 	struct dv_buf switches; /* packed; see put_switch() */
 	uint64_t switch_icount;
-	struct dv_buf thread_news, notes, console_lines;
+	struct dv_buf thread_news, notes, console_lines, places;
 
 	/* The file. */
 	int fd;
@@ -184,7 +185,8 @@ struct dv_error *dv_trace_writer_create(const struct dv_trace_options *options,
 void dv_trace_writer_destroy(struct dv_trace_writer *w)
 {
 	struct dv_buf *bufs[] = {&w->interned, &w->own, &w->descriptors, &w->switches, &w->thread_news,
-				 &w->notes, &w->index, &w->raw, &w->out, &w->log, &w->console_lines, &w->text};
+				 &w->notes, &w->index, &w->raw, &w->out, &w->log, &w->console_lines, &w->text,
+				 &w->places};
 
 	if (!w)
 		return;
@@ -360,7 +362,9 @@ static void put_header(struct dv_trace_writer *w, size_t raw_bytes)
 	dv_buf_append(out, w->thread_news.data, w->thread_news.len);
 	dv_buf_append(out, w->notes.data, w->notes.len);
 	dv_buf_append(out, w->console_lines.data, w->console_lines.len);
-	out->failed |= w->switches.failed | w->thread_news.failed | w->notes.failed | w->console_lines.failed;
+	dv_buf_append(out, w->places.data, w->places.len);
+	out->failed |= w->switches.failed | w->thread_news.failed | w->notes.failed | w->console_lines.failed |
+		       w->places.failed;
 	crc = out->failed ? 0 : libdeflate_crc32(0, out->data + block, out->len - block);
 	proto_fixed32(out, BLOCK_OWN_CRC32, crc);
 	proto_close(out, block);
@@ -377,7 +381,7 @@ static void drain(struct dv_trace_writer *w)
 
 static bool has_something(const struct dv_trace_writer *w)
 {
-	return w->is_open || w->thread_news.len || w->notes.len || w->console_lines.len;
+	return w->is_open || w->thread_news.len || w->notes.len || w->console_lines.len || w->places.len;
 }
 
 static void close_block(struct dv_trace_writer *w)
@@ -411,6 +415,7 @@ static void close_block(struct dv_trace_writer *w)
 	dv_buf_clear(&w->notes);
 	dv_buf_clear(&w->log);
 	dv_buf_clear(&w->console_lines);
+	dv_buf_clear(&w->places);
 	w->is_open = false;
 	w->switch_icount = 0;
 	w->thread_id = NO_THREAD;
@@ -422,7 +427,7 @@ static void close_full_block(struct dv_trace_writer *w)
 	if (encoder_raw_bytes(w->encoder) >= FULL_EVENT_BYTES || w->own.len >= FULL_SIDE_BYTES ||
 	    w->interned.len >= FULL_SIDE_BYTES || w->descriptors.len >= FULL_SIDE_BYTES ||
 	    w->thread_news.len >= FULL_SIDE_BYTES || w->console_lines.len >= FULL_SIDE_BYTES ||
-	    w->notes.len >= FULL_SIDE_BYTES)
+	    w->notes.len >= FULL_SIDE_BYTES || w->places.len >= FULL_SIDE_BYTES)
 		close_block(w);
 }
 
@@ -451,6 +456,11 @@ static uint32_t add_name(struct dv_trace_writer *w, uint64_t key)
 	if (function.has_number)
 		proto_uint(&w->own, FUNCTION_NUMBER, function.number);
 	proto_string(&w->own, FUNCTION_MNEMONIC, function.mnemonic);
+	if (function.size_bytes)
+		proto_uint(&w->own, FUNCTION_SIZE, function.size_bytes);
+	proto_string(&w->own, FUNCTION_FILE, function.file);
+	if (function.line)
+		proto_uint(&w->own, FUNCTION_LINE, function.line);
 	proto_close(&w->own, entry);
 	return iid;
 }
@@ -704,6 +714,30 @@ void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_
 			break;
 	}
 	w->log.failed |= w->text.failed;
+	close_full_block(w);
+}
+
+void dv_trace_writer_mapped_file(struct dv_trace_writer *w, const struct dv_trace_mapped_file *file)
+{
+	if (w->error)
+		return;
+	places_put_file(&w->places, file);
+	close_full_block(w);
+}
+
+void dv_trace_writer_mapping(struct dv_trace_writer *w, const struct dv_trace_mapping_change *change)
+{
+	if (w->error)
+		return;
+	places_put_mapping(&w->places, change);
+	close_full_block(w);
+}
+
+void dv_trace_writer_module(struct dv_trace_writer *w, const struct dv_trace_module_change *change)
+{
+	if (w->error)
+		return;
+	places_put_module(&w->places, change);
 	close_full_block(w);
 }
 

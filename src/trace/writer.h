@@ -59,6 +59,11 @@ void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_
 /* The KASLR slide or the running kernel's mismatch, found while running: goes into the metadata. */
 void dv_trace_writer_note(struct dv_trace_writer *w, const char *key, const char *value);
 
+/* Where code lies: go into the next header. A file is said before the first mapping of it. */
+void dv_trace_writer_mapped_file(struct dv_trace_writer *w, const struct dv_trace_mapped_file *file);
+void dv_trace_writer_mapping(struct dv_trace_writer *w, const struct dv_trace_mapping_change *change);
+void dv_trace_writer_module(struct dv_trace_writer *w, const struct dv_trace_module_change *change);
+
 /* Writes the open block out, so that a reader sees all up to now. */
 void dv_trace_writer_flush(struct dv_trace_writer *w);
 

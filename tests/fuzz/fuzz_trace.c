@@ -19,6 +19,27 @@ static bool look(void *context, const struct dv_trace_slice *slice)
 	return true;
 }
 
+static void look_at_places(struct dv_trace_reader *r)
+{
+	const struct dv_trace_mapping *mappings;
+	const struct dv_trace_module *modules;
+	struct dv_error *err;
+	size_t count;
+	uint64_t vaddr;
+
+	err = dv_trace_reader_mappings(r, &mappings, &count);
+	for (size_t i = 0; !err && i < count; i++) {
+		dv_assert(mappings[i].from_icount < mappings[i].to_icount);
+		dv_assert(!mappings[i].file || mappings[i].file->path);
+	}
+	dv_error_destroy(err);
+	dv_error_destroy(dv_trace_reader_modules(r, &modules, &count));
+	for (size_t i = 0; i < count; i++)
+		dv_assert(modules[i].name);
+	for (uint32_t i = 0; i < dv_trace_reader_function_count(r); i++)
+		dv_trace_reader_entry_vaddr(r, i, 1, 0, &vaddr);
+}
+
 static void read_all(const void *data, size_t len, struct dv_trace_reader **ret)
 {
 	struct dv_trace_reader *r = NULL;
@@ -30,8 +51,10 @@ static void read_all(const void *data, size_t len, struct dv_trace_reader **ret)
 
 		dv_error_destroy(dv_trace_reader_read_block(r, b, &events, &count));
 	}
-	if (r)
+	if (r) {
 		dv_error_destroy(dv_trace_reader_slices(r, look, r));
+		look_at_places(r);
+	}
 	*ret = r;
 }
 
