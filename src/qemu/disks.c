@@ -15,9 +15,9 @@
 /* Machine states are kept outside the virtual disk: its size does not matter. */
 #define SNAPSHOTS_SIZE "1M"
 
-static struct dv_error *qemu_img(char *const *argv, struct dv_buf *ret)
+struct dv_error *dv_qemu_img(char *const *argv, size_t max_bytes, struct dv_buf *ret)
 {
-	struct dv_error *err = dv_process_run(argv, MAX_OUTPUT, ret);
+	struct dv_error *err = dv_process_run(argv, max_bytes, ret);
 
 	if (err && err->code == DV_ERROR_NOT_FOUND) {
 		dv_error_destroy(err);
@@ -28,7 +28,7 @@ static struct dv_error *qemu_img(char *const *argv, struct dv_buf *ret)
 }
 
 #define QEMU_IMG(ret, ...) \
-	qemu_img((char *const[]){(char *)"qemu-img", ##__VA_ARGS__, NULL}, ret)
+	dv_qemu_img((char *const[]){(char *)"qemu-img", ##__VA_ARGS__, NULL}, MAX_OUTPUT, ret)
 #define ARG(text) ((char *)(text))
 
 /* Reads `qemu-img info --backing-chain`'s array: the image first, what it is based on after it. */

@@ -4,6 +4,7 @@
 #ifndef DV_QEMU_DISKS_H
 #define DV_QEMU_DISKS_H
 
+#include "base/buf.h"
 #include "qemu/plan.h"
 
 /*
@@ -12,5 +13,8 @@
  * missing qemu-img; DV_ERROR_EXITED with qemu-img's own words.
  */
 struct dv_error *dv_qemu_disks_create(struct dv_qemu_plan *plan, const char *folder);
+
+/* Runs qemu-img (argv[0]) as dv_process_run() does; a missing one is said with the package it is in. */
+struct dv_error *dv_qemu_img(char *const *argv, size_t max_bytes, struct dv_buf *ret);
 
 #endif

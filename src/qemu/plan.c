@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "base/io.h"
+#include "qemu/layers.h"
 #include "qemu/plan_build.h"
 
 void dv_strv_free(char **strv)
@@ -423,6 +424,13 @@ struct dv_error *dv_qemu_plan_argv(const struct dv_qemu_plan *plan, const struct
 			free(((char **)(void *)m.argv.data)[i]);
 		dv_buf_deinit(&m.argv);
 		return err;
+	}
+	if (run->layers) {
+		err = dv_qemu_layers_apply(run, (char **)(void *)m.argv.data);
+		if (err) {
+			dv_strv_free((char **)(void *)m.argv.data);
+			return err;
+		}
 	}
 	*ret = (char **)(void *)m.argv.data;
 	return NULL;

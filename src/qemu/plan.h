@@ -96,6 +96,8 @@ struct dv_qemu_run {
 	const char *log;	/* default: folder/DV_QEMU_LOG */
 	const char *disks;	/* directory with the overlays and snapshots (a session's copies);
 				   default: folder */
+	const char *const *layers; /* folders of layers (layers.h) between the recording's files and those in
+				      disks, lowest first, NULL-terminated; NULL: disks holds copies */
 	const char *snapshot;	/* rrsnapshot=; default: DV_QEMU_FIRST_SNAPSHOT */
 	const char *plugin;	/* path of the plugin; default: none */
 	const char *const *plugin_options; /* "name=value"..., NULL-terminated; commas are doubled here */
