@@ -12,18 +12,21 @@
 #define RESOLVE_CACHE_BITS 14
 #define RESOLVE_CACHE_SIZE (1u << RESOLVE_CACHE_BITS)
 
+/* Keeps the rare cases' registers out of the loop over events. */
+#define NOINLINE __attribute__((noinline))
+
 /* A tid no Linux has (PID_MAX_LIMIT is 4 Mi): what runs before there is a task. */
 #define FIRMWARE_TID 4194305
+
+#define RESOLVED 0x80000000u /* in flags: the entry is in use */
 
 struct resolved {
 	uint64_t vaddr;
 	unsigned flags;
-	bool valid;
 };
 
 struct dv_callgraph {
 	struct dv_callgraph_options options;
-	struct dv_callgraph_filter filter;
 	struct frame_policy policy;
 	struct thread *current[DV_EVENT_MAX_CPUS];
 	struct dv_map by_task;	 /* task_struct's address -> struct thread * */
@@ -35,12 +38,26 @@ struct dv_callgraph {
 	struct resolved cache[RESOLVE_CACHE_SIZE];
 };
 
-static unsigned resolve(struct dv_callgraph *cg, uint64_t vaddr)
+static inline struct resolved *cache_entry(struct dv_callgraph *cg, uint64_t vaddr)
 {
-	struct resolved *r = &cg->cache[dv_hash64(vaddr) & (RESOLVE_CACHE_SIZE - 1)];
+	return &cg->cache[vaddr * 0x9e3779b97f4a7c15ull >> (64 - RESOLVE_CACHE_BITS)];
+}
 
-	if (__builtin_expect(!r->valid || r->vaddr != vaddr, 0))
-		*r = (struct resolved){vaddr, cg->options.resolve(cg->options.resolve_context, vaddr), true};
+static NOINLINE unsigned resolve_anew(struct dv_callgraph *cg, uint64_t vaddr)
+{
+	struct resolved *r = cache_entry(cg, vaddr);
+
+	r->vaddr = vaddr;
+	r->flags = cg->options.resolve(cg->options.resolve_context, vaddr) | RESOLVED;
+	return r->flags;
+}
+
+static inline unsigned resolve(struct dv_callgraph *cg, uint64_t vaddr)
+{
+	const struct resolved *r = cache_entry(cg, vaddr);
+
+	if (__builtin_expect(r->vaddr != vaddr || !r->flags, 0))
+		return resolve_anew(cg, vaddr);
 	return r->flags;
 }
 
@@ -48,7 +65,7 @@ static unsigned resolve(struct dv_callgraph *cg, uint64_t vaddr)
 
 static void select_thread(struct dv_callgraph *cg, struct thread *t)
 {
-	t->selected = !cg->filter.during || !strcmp(cg->filter.during, t->info.comm);
+	t->selected = !cg->policy.filter.during || !strcmp(cg->policy.filter.during, t->info.comm);
 }
 
 static struct thread *new_thread(struct dv_callgraph *cg, const struct dv_trace_thread *info, uint64_t task_vaddr,
@@ -77,18 +94,23 @@ static void free_thread(struct dv_callgraph *cg, struct thread *t)
 	free(t);
 }
 
-static struct thread *current_thread(struct dv_callgraph *cg, unsigned cpu, uint64_t icount)
+static NOINLINE struct thread *firmware_thread(struct dv_callgraph *cg, unsigned cpu, uint64_t icount)
 {
 	struct dv_trace_thread firmware = {.is_kernel = true};
 
-	if (__builtin_expect(cg->current[cpu] != NULL, 1))
-		return cg->current[cpu];
 	firmware.tid = firmware.tgid = FIRMWARE_TID + (int32_t)cpu;
 	if (cpu)
 		snprintf(firmware.comm, sizeof(firmware.comm), "firmware/%u", cpu);
 	else
 		snprintf(firmware.comm, sizeof(firmware.comm), "firmware");
 	return cg->current[cpu] = new_thread(cg, &firmware, 0, icount);
+}
+
+static inline struct thread *current_thread(struct dv_callgraph *cg, unsigned cpu, uint64_t icount)
+{
+	if (__builtin_expect(!cg->current[cpu], 0))
+		return firmware_thread(cg, cpu, icount);
+	return cg->current[cpu];
 }
 
 static struct dv_trace_thread trace_thread(const struct dv_task *task)
@@ -152,7 +174,7 @@ static struct thread *find_thread(struct dv_callgraph *cg, const struct dv_task 
 	return t;
 }
 
-static void on_switch(struct dv_callgraph *cg, const struct dv_event *e)
+static NOINLINE void on_switch(struct dv_callgraph *cg, const struct dv_event *e)
 {
 	struct dv_event_switch *info = (struct dv_event_switch *)(uintptr_t)e->a;
 	uint64_t icount = dv_event_icount(e), prev_id = 0;
@@ -171,7 +193,7 @@ static void on_switch(struct dv_callgraph *cg, const struct dv_event *e)
 	free(info);
 }
 
-static void on_rename(struct dv_callgraph *cg, const struct dv_event *e)
+static NOINLINE void on_rename(struct dv_callgraph *cg, const struct dv_event *e)
 {
 	struct dv_task *task = (struct dv_task *)(uintptr_t)e->a;
 	uint64_t *place = dv_map_get(&cg->by_task, task->vaddr);
@@ -215,14 +237,14 @@ static void sweep(struct dv_callgraph *cg, uint64_t icount)
 		t->on_held_list = false;
 		cg->held[i] = cg->held[--cg->held_len];
 	}
-	cg->next_sweep_icount = icount + cg->filter.min_insns;
+	cg->next_sweep_icount = icount + cg->policy.filter.min_insns;
 }
 
 /* ---- frames ---- */
 
 static void stop(struct dv_callgraph *cg, uint64_t icount)
 {
-	cg->policy.active = false;
+	cg->policy.active = cg->policy.unfiltered = false;
 	for (size_t i = 0; i < cg->by_task.cap; i++) {
 		if (cg->by_task.slots[i].used)
 			thread_stop(&cg->policy, (struct thread *)(uintptr_t)cg->by_task.slots[i].value, icount);
@@ -237,21 +259,21 @@ static void apply_marks(struct dv_callgraph *cg, unsigned flags, uint64_t icount
 		stop(cg, icount);
 }
 
-static void push(struct dv_callgraph *cg, struct thread *t, const struct frame *frame)
+static inline void push(struct dv_callgraph *cg, struct thread *t, uint64_t slot, uint64_t icount, uint64_t key,
+			enum dv_slice_kind kind, unsigned flags)
 {
-	thread_push(&cg->policy, t, frame);
-	if (cg->filter.min_insns)
+	thread_push(&cg->policy, t, slot, icount, key, kind, flags);
+	if (__builtin_expect(cg->policy.filter.min_insns != 0, 0))
 		note_held(cg, t);
 }
 
-static uint8_t frame_flags(unsigned target_flags, uint64_t target)
+static inline unsigned frame_flags(unsigned target_flags, uint64_t target)
 {
-	return (uint8_t)((dv_is_kernel_vaddr(target) ? FRAME_KERNEL : 0) |
-			 (target_flags & DV_TARGET_THUNK ? FRAME_THUNK : 0) |
-			 (target_flags & DV_TARGET_IGNORE_BELOW ? FRAME_IGNORE_BELOW : 0));
+	return (dv_is_kernel_vaddr(target) ? FRAME_KERNEL : 0) | (target_flags & DV_TARGET_THUNK ? FRAME_THUNK : 0) |
+	       (target_flags & DV_TARGET_IGNORE_BELOW ? FRAME_IGNORE_BELOW : 0);
 }
 
-static void on_call(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+static inline void on_call(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	unsigned flags = resolve(cg, e->b);
 	struct frame *top;
@@ -268,13 +290,7 @@ static void on_call(struct dv_callgraph *cg, struct thread *t, const struct dv_e
 	}
 	if (__builtin_expect(flags & (DV_TARGET_START | DV_TARGET_STOP), 0))
 		apply_marks(cg, flags, icount);
-	push(cg, t, &(struct frame){
-			    .slot = e->a,
-			    .start_icount = icount,
-			    .key = e->b,
-			    .kind = DV_SLICE_CALL,
-			    .flags = frame_flags(flags, e->b),
-		    });
+	push(cg, t, e->a, icount, e->b, DV_SLICE_CALL, frame_flags(flags, e->b));
 }
 
 /* Frames at the top that share a slot: a function and the tail calls that go on from it. */
@@ -297,7 +313,7 @@ static void jump_to(struct dv_callgraph *cg, struct thread *t, uint64_t slot, ui
 		return;
 	if (top && (top->flags & FRAME_THUNK)) {
 		thread_reveal(&cg->policy, t, icount, target);
-		if (cg->filter.min_insns)
+		if (cg->policy.filter.min_insns)
 			note_held(cg, t);
 		return;
 	}
@@ -306,16 +322,10 @@ static void jump_to(struct dv_callgraph *cg, struct thread *t, uint64_t slot, ui
 	if (tail_chain(t, slot) > DV_CALLGRAPH_MAX_TAIL_CALLS)
 		thread_truncate(&cg->policy, t, t->len - 1, icount);
 	apply_marks(cg, flags, icount);
-	push(cg, t, &(struct frame){
-			    .slot = slot,
-			    .start_icount = icount,
-			    .key = target,
-			    .kind = DV_SLICE_TAIL_CALL,
-			    .flags = frame_flags(flags, target),
-		    });
+	push(cg, t, slot, icount, target, DV_SLICE_TAIL_CALL, frame_flags(flags, target));
 }
 
-static void on_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+static NOINLINE void on_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	struct frame *top = thread_top(t);
 
@@ -323,7 +333,7 @@ static void on_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_e
 		jump_to(cg, t, top->slot, e->b, icount);
 }
 
-static void on_return(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+static inline void on_return(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	struct frame *top = thread_top(t);
 	int64_t index;
@@ -332,7 +342,7 @@ static void on_return(struct dv_callgraph *cg, struct thread *t, const struct dv
 	if (__builtin_expect(top && top->slot == e->a && !(top->flags & FRAME_THUNK) &&
 				     (t->len < 2 || top[-1].slot != e->a),
 			     1)) {
-		thread_truncate(&cg->policy, t, t->len - 1, icount);
+		thread_pop(&cg->policy, t, icount);
 		return;
 	}
 	index = thread_find_slot(t, e->a);
@@ -349,30 +359,22 @@ static void on_return(struct dv_callgraph *cg, struct thread *t, const struct dv
 		cg->counts.unmatched_returns++;
 }
 
-static void on_enter(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+static NOINLINE void on_enter(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	unsigned flags = resolve(cg, e->b);
-	struct frame frame = {
-		.slot = e->a,
-		.start_icount = icount,
-		.key = e->b,
-		.kind = DV_SLICE_EXCEPTION,
-		.flags = FRAME_KERNEL,
-	};
 
-	if (flags & DV_TARGET_INTERRUPT)
-		frame.kind = DV_SLICE_INTERRUPT;
 	if (flags & DV_TARGET_SYSCALL) {
-		frame.kind = DV_SLICE_SYSCALL;
-		frame.slot = UINT64_MAX; /* it still runs on the user's stack */
 		thread_leave_kernel(&cg->policy, t, icount);
-	} else {
-		thread_drop_stale(&cg->policy, t, e->a, icount);
+		/* It still runs on the user's stack. */
+		push(cg, t, UINT64_MAX, icount, e->b, DV_SLICE_SYSCALL, FRAME_KERNEL);
+		return;
 	}
-	push(cg, t, &frame);
+	thread_drop_stale(&cg->policy, t, e->a, icount);
+	push(cg, t, e->a, icount, e->b, flags & DV_TARGET_INTERRUPT ? DV_SLICE_INTERRUPT : DV_SLICE_EXCEPTION,
+	     FRAME_KERNEL);
 }
 
-static void on_leave(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+static NOINLINE void on_leave(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	int64_t index;
 
@@ -385,7 +387,7 @@ static void on_leave(struct dv_callgraph *cg, struct thread *t, const struct dv_
 		thread_truncate(&cg->policy, t, (uint32_t)index, icount);
 }
 
-static void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
+static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 {
 	uint64_t icount = dv_event_icount(e);
 	struct thread *t = current_thread(cg, dv_event_cpu(e), icount);
@@ -442,6 +444,12 @@ struct dv_callgraph_counts dv_callgraph_counts(const struct dv_callgraph *cg)
 	return counts;
 }
 
+/* (A DV_TARGET_STOP needs no option: it makes the machine look again.) */
+static bool is_empty(const struct dv_callgraph_filter *f)
+{
+	return !f->min_insns && !f->max_depth && !f->during && !f->from_start_target;
+}
+
 struct dv_error *dv_callgraph_create(const struct dv_callgraph_options *options, struct dv_callgraph **ret)
 {
 	struct dv_callgraph *cg = calloc(1, sizeof(*cg));
@@ -449,10 +457,10 @@ struct dv_error *dv_callgraph_create(const struct dv_callgraph_options *options,
 	if (!cg)
 		return dv_error_no_memory();
 	cg->options = *options;
-	cg->filter = options->filter;
 	cg->policy = (struct frame_policy){
-		.sink = &cg->options.sink,
-		.filter = &cg->filter,
+		.sink = options->sink,
+		.filter = options->filter,
+		.unfiltered = is_empty(&options->filter),
 		.active = !options->filter.from_start_target,
 	};
 	*ret = cg;

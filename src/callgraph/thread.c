@@ -5,26 +5,22 @@
 #include <stdlib.h>
 #include "guest/arch.h"
 
-/* Two slots closer than this lie on one stack. Kernel stacks are 16 KiB (THREAD_SIZE, x86-64) with
- * guard pages between them; 8 MiB is the usual limit of a user stack. */
-#define KERNEL_STACK_BYTES (16ull << 10)
-#define USER_STACK_BYTES   (8ull << 20)
-
 static uint64_t stack_bytes(uint64_t slot)
 {
 	return dv_is_kernel_vaddr(slot) ? KERNEL_STACK_BYTES : USER_STACK_BYTES;
 }
 
-static bool grow(struct thread *t)
+bool thread_grow(struct frame_policy *policy, struct thread *t)
 {
 	uint32_t cap = t->cap ? t->cap * 2 : 16;
-	struct frame *frames;
+	struct frame *frames = NULL;
 
-	if (t->len >= DV_CALLGRAPH_MAX_FRAMES)
+	if (t->len < DV_CALLGRAPH_MAX_FRAMES)
+		frames = realloc(t->frames, cap * sizeof(*frames));
+	if (!frames) {
+		policy->dropped_frames++;
 		return false;
-	frames = realloc(t->frames, cap * sizeof(*frames));
-	if (!frames)
-		return false;
+	}
 	t->frames = frames;
 	t->cap = cap;
 	return true;
@@ -32,7 +28,7 @@ static bool grow(struct thread *t)
 
 static bool is_wanted(const struct frame_policy *policy, const struct thread *t)
 {
-	uint32_t max_depth = policy->filter->max_depth;
+	uint32_t max_depth = policy->filter.max_depth;
 
 	return policy->active && t->selected && !t->ignoring && (!max_depth || t->visible < max_depth);
 }
@@ -40,8 +36,8 @@ static bool is_wanted(const struct frame_policy *policy, const struct thread *t)
 static void emit_begin(struct frame_policy *policy, struct thread *t, struct frame *f)
 {
 	f->flags = (uint8_t)((f->flags & ~FRAME_HELD) | FRAME_EMITTED);
-	policy->sink->begin(policy->sink->context, t->info.id, f->start_icount, f->key,
-			    (enum dv_slice_kind)f->kind);
+	policy->sink.begin(policy->sink.context, t->info.id, f->start_icount, f->key,
+			   (enum dv_slice_kind)f->kind);
 }
 
 /* Begins the held frames up to and including index: a frame that is long enough makes its callers so. */
@@ -55,10 +51,10 @@ static void emit_held(struct frame_policy *policy, struct thread *t, uint32_t in
 		t->first_held = index + 1;
 }
 
-static void show(struct frame_policy *policy, struct thread *t, struct frame *f)
+void thread_show(struct frame_policy *policy, struct thread *t, struct frame *f)
 {
 	if (is_wanted(policy, t)) {
-		if (policy->filter->min_insns)
+		if (policy->filter.min_insns)
 			f->flags |= FRAME_HELD;
 		else
 			emit_begin(policy, t, f);
@@ -68,22 +64,6 @@ static void show(struct frame_policy *policy, struct thread *t, struct frame *f)
 		t->ignoring++;
 }
 
-void thread_push(struct frame_policy *policy, struct thread *t, const struct frame *frame)
-{
-	struct frame *f;
-
-	if (t->len == t->cap && !grow(t)) {
-		policy->dropped_frames++;
-		return;
-	}
-	if (t->first_held >= t->len)
-		t->first_held = t->len;
-	f = &t->frames[t->len++];
-	*f = *frame;
-	if (!(f->flags & FRAME_THUNK))
-		show(policy, t, f);
-}
-
 void thread_reveal(struct frame_policy *policy, struct thread *t, uint64_t icount, uint64_t key)
 {
 	struct frame *f = thread_top(t);
@@ -91,7 +71,7 @@ void thread_reveal(struct frame_policy *policy, struct thread *t, uint64_t icoun
 	f->key = key;
 	f->start_icount = icount;
 	f->flags = (uint8_t)(f->flags & ~FRAME_THUNK);
-	show(policy, t, f);
+	thread_show(policy, t, f);
 }
 
 static void close_frame(struct frame_policy *policy, struct thread *t, struct frame *f, uint64_t icount)
@@ -101,32 +81,33 @@ static void close_frame(struct frame_policy *policy, struct thread *t, struct fr
 	t->visible--;
 	if (f->flags & FRAME_IGNORE_BELOW)
 		t->ignoring--;
-	if ((f->flags & FRAME_HELD) && icount - f->start_icount >= policy->filter->min_insns)
+	if ((f->flags & FRAME_HELD) && icount - f->start_icount >= policy->filter.min_insns)
 		emit_held(policy, t, (uint32_t)(f - t->frames));
 	if (f->flags & FRAME_EMITTED)
-		policy->sink->end(policy->sink->context, t->info.id, icount);
+		policy->sink.end(policy->sink.context, t->info.id, icount);
 }
 
-void thread_truncate(struct frame_policy *policy, struct thread *t, uint32_t len, uint64_t icount)
+void thread_pop_slowly(struct frame_policy *policy, struct thread *t, uint64_t icount)
 {
-	while (t->len > len) {
-		close_frame(policy, t, &t->frames[t->len - 1], icount);
-		t->len--;
-	}
+	close_frame(policy, t, &t->frames[t->len - 1], icount);
+	t->len--;
 	if (t->first_held > t->len)
 		t->first_held = t->len;
 }
 
-void thread_drop_stale(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount)
+void thread_truncate(struct frame_policy *policy, struct thread *t, uint32_t len, uint64_t icount)
+{
+	while (t->len > len)
+		thread_pop(policy, t, icount);
+}
+
+void thread_drop_stale_slowly(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount)
 {
 	uint64_t limit = stack_bytes(slot);
 	uint32_t len = t->len;
 
-	/* The subtraction wraps for frames above slot, which are live. */
 	while (len && slot - t->frames[len - 1].slot < limit)
 		len--;
-	if (len == t->len)
-		return;
 	policy->stale_frames += t->len - len;
 	thread_truncate(policy, t, len, icount);
 }
@@ -180,7 +161,7 @@ void thread_sweep_held(struct frame_policy *policy, struct thread *t, uint64_t i
 	uint32_t i = t->len;
 
 	while (i > t->first_held && !((t->frames[i - 1].flags & FRAME_HELD) &&
-				      icount - t->frames[i - 1].start_icount >= policy->filter->min_insns))
+				      icount - t->frames[i - 1].start_icount >= policy->filter.min_insns))
 		i--;
 	if (i > t->first_held)
 		emit_held(policy, t, i - 1);
@@ -191,10 +172,10 @@ void thread_stop(struct frame_policy *policy, struct thread *t, uint64_t icount)
 	for (uint32_t i = t->len; i; i--) {
 		struct frame *f = &t->frames[i - 1];
 
-		if ((f->flags & FRAME_HELD) && icount - f->start_icount >= policy->filter->min_insns)
+		if ((f->flags & FRAME_HELD) && icount - f->start_icount >= policy->filter.min_insns)
 			emit_held(policy, t, i - 1);
 		if (f->flags & FRAME_EMITTED)
-			policy->sink->end(policy->sink->context, t->info.id, icount);
+			policy->sink.end(policy->sink.context, t->info.id, icount);
 		f->flags = (uint8_t)(f->flags & ~(FRAME_EMITTED | FRAME_HELD));
 	}
 	t->first_held = t->len;

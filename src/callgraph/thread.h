@@ -13,6 +13,8 @@ enum frame_flags {
 	FRAME_KERNEL = 1 << 2,	/* runs in kernel mode */
 	FRAME_THUNK = 1 << 3,	/* an indirect-branch thunk: invisible until it shows its target */
 	FRAME_IGNORE_BELOW = 1 << 4,
+	/* Every other frame is begun when it opens and ended when it closes, and that is all. */
+	FRAME_SPECIAL = FRAME_HELD | FRAME_THUNK | FRAME_IGNORE_BELOW,
 };
 
 struct frame {
@@ -37,9 +39,10 @@ struct thread {
 
 /* What the frames' life needs to know of the whole. */
 struct frame_policy {
-	const struct dv_frame_sink *sink;
-	const struct dv_callgraph_filter *filter;
-	bool active; /* between start and stop */
+	struct dv_frame_sink sink;
+	struct dv_callgraph_filter filter;
+	bool unfiltered; /* `filter` leaves nothing out */
+	bool active;	 /* between start and stop */
 	uint64_t stale_frames, dropped_frames;
 };
 
@@ -48,14 +51,69 @@ static inline struct frame *thread_top(struct thread *t)
 	return t->len ? &t->frames[t->len - 1] : NULL;
 }
 
+/* Two slots closer than this lie on one stack. Kernel stacks are 16 KiB (THREAD_SIZE, x86-64) with
+ * guard pages between them; 8 MiB is the usual limit of a user stack. */
+#define KERNEL_STACK_BYTES (16ull << 10)
+#define USER_STACK_BYTES   (8ull << 20)
+
+/* The rare parts of thread_push and thread_pop: room for one frame more (false: none, which is counted);
+ * a frame that is not simply shown; one that was held back or left its callees out. */
+bool thread_grow(struct frame_policy *policy, struct thread *t);
+void thread_show(struct frame_policy *policy, struct thread *t, struct frame *f);
+void thread_pop_slowly(struct frame_policy *policy, struct thread *t, uint64_t icount);
+
 /* Opens a frame on top; one too many is dropped and counted. */
-void thread_push(struct frame_policy *policy, struct thread *t, const struct frame *frame);
+static inline void thread_push(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount,
+			       uint64_t key, enum dv_slice_kind kind, unsigned flags)
+{
+	struct frame *f;
+
+	if (__builtin_expect(t->len == t->cap, 0) && !thread_grow(policy, t))
+		return;
+	f = &t->frames[t->len++];
+	/* Member by member: read back as a whole, a struct that was just put together stalls. */
+	f->slot = slot;
+	f->start_icount = icount;
+	f->key = key;
+	f->kind = (uint8_t)kind;
+	if (__builtin_expect(policy->unfiltered && !t->ignoring && !(flags & FRAME_SPECIAL), 1)) {
+		f->flags = (uint8_t)(flags | FRAME_EMITTED);
+		t->visible++;
+		policy->sink.begin(policy->sink.context, t->info.id, icount, key, kind);
+		return;
+	}
+	f->flags = (uint8_t)flags;
+	if (!(flags & FRAME_THUNK))
+		thread_show(policy, t, f);
+}
+
+/* Closes the frame on top, which there must be. */
+static inline void thread_pop(struct frame_policy *policy, struct thread *t, uint64_t icount)
+{
+	unsigned flags = t->frames[t->len - 1].flags;
+
+	if (__builtin_expect((flags & (FRAME_EMITTED | FRAME_SPECIAL)) != FRAME_EMITTED, 0)) {
+		thread_pop_slowly(policy, t, icount);
+		return;
+	}
+	t->visible--;
+	t->len--;
+	if (t->first_held > t->len)
+		t->first_held = t->len;
+	policy->sink.end(policy->sink.context, t->info.id, icount);
+}
 /* Makes the thunk on top a function of its own from icount on. */
 void thread_reveal(struct frame_policy *policy, struct thread *t, uint64_t icount, uint64_t key);
 /* Closes frames from the top until len are left. */
 void thread_truncate(struct frame_policy *policy, struct thread *t, uint32_t len, uint64_t icount);
+void thread_drop_stale_slowly(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount);
 /* Closes the frames that a stack pointer above `slot` has left behind. */
-void thread_drop_stale(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount);
+static inline void thread_drop_stale(struct frame_policy *policy, struct thread *t, uint64_t slot, uint64_t icount)
+{
+	/* The subtraction wraps for a frame above slot, which is live. */
+	if (__builtin_expect(t->len && slot - t->frames[t->len - 1].slot < USER_STACK_BYTES, 0))
+		thread_drop_stale_slowly(policy, t, slot, icount);
+}
 /* Closes the kernel frames on top: the thread is in user mode again. */
 void thread_leave_kernel(struct frame_policy *policy, struct thread *t, uint64_t icount);
 /* Index of the frame whose return address lies at slot (the oldest of a tail-call chain), or -1. */
