@@ -13,6 +13,7 @@ static const struct verb {
 	{"record", dv_cmd_record, "run a QEMU command line, record and trace it"},
 	{"trace", dv_cmd_trace, "make a recording's trace, by replaying it"},
 	{"seek", dv_cmd_seek, "say where the guest stands at an instruction count"},
+	{"checkpoint", dv_cmd_checkpoint, "make a recording seek fast, by snapshots of the machine"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 
@@ -20,7 +21,7 @@ static void usage(FILE *to)
 {
 	fprintf(to, "usage: dejaview VERB [OPTION]... [ARGUMENT]...\n\n");
 	for (size_t i = 0; i < DV_ARRAY_SIZE(verbs); i++)
-		fprintf(to, "  %-8s %s\n", verbs[i].name, verbs[i].what);
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].what);
 	fprintf(to, "\n'dejaview VERB --help' says more. The version is %s.\n", DV_VERSION);
 }
 

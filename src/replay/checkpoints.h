@@ -47,6 +47,7 @@ struct dv_checkpoints {
 	uint64_t made_to_icount;   /* up to here the recording has been passed over */
 	bool complete;		   /* ... which is its end */
 	char *ignored;		   /* why layers that are there are not used; NULL */
+	char top_id[20];	   /* of the topmost layer, which one on it must name */
 };
 
 /*
@@ -80,8 +81,10 @@ struct dv_checkpoints_options {
 	unsigned interval_ms;	/* of replay time between two; 0: DV_CHECKPOINTS_INTERVAL_MS */
 	uint64_t budget_bytes;	/* of all layers; 0: DV_CHECKPOINTS_BUDGET_BYTES. When a pass comes to its share,
 				   every second checkpoint goes and the interval doubles */
+	size_t max;		/* stop after so many, with the pass not complete; 0: go to the end */
 	bool in_background;	/* QEMU gets a lower priority */
-	/* Told of each step, also several times a second; false: stop, and keep what is proved. May be NULL. */
+	/* Told of each step, also several times a second. False ends the phase: of the replay, and what is there
+	   is proved; of the proof, and what is proved is kept. May be NULL. */
 	bool (*progress)(void *context, const struct dv_checkpoints_progress *progress);
 	void *context;
 };

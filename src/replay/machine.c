@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include "base/io.h"
 #include "dv_config.h"
+#include "qemu/layers.h"
 
 #define QMP_TIMEOUT_MS 20000
 #define START_TIMEOUT_MS 60000
+#define BACKGROUND_NICE 10
 
 /* Plain files only, as nothing else is ever put there. */
 static void remove_dir(const char *path)
@@ -49,17 +52,22 @@ static struct dv_error *copy_into(const char *folder, const char *name, const ch
 }
 
 /* The session's own disks, on the recording's file system when that can be written (reflinks). */
-static struct dv_error *copy_disks(struct dv_machine *m)
+static struct dv_error *make_disks(struct dv_machine *m, const struct dv_machine_options *options)
 {
 	const struct dv_recording *r = m->recording;
-	struct dv_error *err = make_temporary(r->folder, ".replay-XXXXXX", &m->disks_dir);
+	struct dv_error *err;
 
+	if (options->layer)
+		return NULL;
+	err = make_temporary(r->folder, ".replay-XXXXXX", &m->disks_dir);
 	if (err) {
 		const char *tmp = getenv("TMPDIR") ?: "/tmp";
 
 		dv_error_destroy(err);
 		DV_TRY(make_temporary(tmp, "dejaview-disks-XXXXXX", &m->disks_dir));
 	}
+	if (options->checkpoints)
+		return dv_qemu_layer_create(r->plan, m->disks_dir);
 	DV_TRY(copy_into(r->folder, DV_QEMU_SNAPSHOTS, m->disks_dir));
 	for (size_t i = 0; i < r->plan->images_len; i++)
 		if (r->plan->images[i].overlay)
@@ -80,7 +88,7 @@ static size_t strv_len(const char *const *strv)
 static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_options *options,
 				  const char *qmp_socket, char ***ret)
 {
-	static const char *const more[] = {"-action", "shutdown=pause"};
+	static const char *const more[] = {"-action", "shutdown=pause"}, *const no_layers[] = {NULL};
 	_cleanup_free_ char *status = dv_machine_status_path(m);
 	_cleanup_free_ const char **plugin_options = NULL;
 	_cleanup_buf_ struct dv_buf status_option = DV_BUF_INIT;
@@ -89,7 +97,8 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 		.mode = options->mode,
 		.folder = m->recording->folder,
 		.binary = options->qemu,
-		.disks = m->disks_dir,
+		.disks = options->layer ?: m->disks_dir,
+		.snapshot = options->snapshot,
 		.plugin = options->plugin,
 		.qmp_socket = qmp_socket,
 		.gdb_socket = m->gdb_socket,
@@ -98,6 +107,8 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	};
 	char **argv = NULL, **longer;
 
+	if (options->checkpoints)
+		run.layers = (const char *const *)options->checkpoints->layers ?: no_layers;
 	plugin_options = calloc(len + 2, sizeof(*plugin_options));
 	dv_buf_printf(&status_option, "status=%s%c", status ?: "", 0);
 	if (!status || !plugin_options || status_option.failed)
@@ -169,7 +180,7 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 
 	DV_TRY(make_temporary("/tmp", "dejaview-XXXXXX", &m->run_dir));
 	if (options->mode == DV_QEMU_REPLAY)
-		DV_TRY(copy_disks(m));
+		DV_TRY(make_disks(m, options));
 	qmp_socket = dv_path_join(m->run_dir, "qmp");
 	errors = options->mode == DV_QEMU_RECORD ? dv_recording_path(m->recording, DV_RECORDING_QEMU_LOG)
 						 : dv_path_join(m->run_dir, "stderr");
@@ -185,6 +196,8 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 	dv_strv_free(argv);
 	if (!err && options->terminal)
 		err = dv_terminal_started(options->terminal);
+	if (!err && options->in_background)
+		setpriority(PRIO_PROCESS, (id_t)m->process.pid, BACKGROUND_NICE);
 	return err ?: connect_qmp(m, qmp_socket);
 }
 

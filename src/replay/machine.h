@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A QEMU that records into a recording or replays one: started, spoken to over QMP, ended. A replay works
- * on copies of overlays and snapshots (reflinks where the file system has them) in a folder of its own,
- * so the recording itself is never written.
+ * on copies of overlays and snapshots (reflinks where the file system has them), or on a layer over them
+ * (qemu/layers.h), in a folder of its own, so the recording itself is never written.
  */
 #ifndef DV_REPLAY_MACHINE_H
 #define DV_REPLAY_MACHINE_H
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "qemu/process.h"
 #include "qemu/terminal.h"
+#include "replay/checkpoints.h"
 #include "replay/qmp.h"
 #include "replay/recording.h"
 
@@ -34,6 +35,12 @@ struct dv_machine_options {
 	struct dv_terminal *terminal;	   /* recording: the guest's console; NULL: to the file alone */
 	bool gdb;			   /* a gdb stub on gdb_socket */
 	bool paused;
+	bool in_background;		   /* with a lower priority */
+	/* Replay with these checkpoints (checkpoints.h), nothing copied; NULL: none, on copies. */
+	const struct dv_checkpoints *checkpoints;
+	const char *snapshot; /* start at this one of them; NULL: at the beginning */
+	const char *layer;    /* a layer that is written instead of a temporary one, and stays; for making
+				 checkpoints; NULL: none */
 };
 
 /*

@@ -16,12 +16,15 @@ struct dv_error *dv_replay_open(const struct dv_recording *recording, const char
 {
 	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = qemu, .gdb = true, .paused = true};
 	struct dv_replay r = {.machine = DV_MACHINE_INIT, .recording = recording};
-	struct dv_error *err = dv_machine_start(recording, &options, &r.machine);
+	struct dv_error *err = dv_checkpoints_open(recording, &r.checkpoints);
 	int fd = -1;
 
-	if (err)
-		return err;
-	err = dv_unix_connect(r.machine.gdb_socket, QMP_TIMEOUT_MS, &fd);
+	if (r.checkpoints.layers)
+		options.checkpoints = &r.checkpoints;
+	if (!err)
+		err = dv_machine_start(recording, &options, &r.machine);
+	if (!err)
+		err = dv_unix_connect(r.machine.gdb_socket, QMP_TIMEOUT_MS, &fd);
 	if (!err)
 		err = dv_gdb_create(fd, QMP_TIMEOUT_MS, &r.gdb);
 	if (err) {
@@ -37,6 +40,7 @@ void dv_replay_close(struct dv_replay *replay)
 	dv_gdb_destroy(replay->gdb);
 	replay->gdb = NULL;
 	dv_machine_deinit(&replay->machine);
+	dv_checkpoints_deinit(&replay->checkpoints);
 }
 
 static struct dv_error *icount_now(struct dv_replay *replay, uint64_t *ret)

@@ -10,6 +10,7 @@
 #ifndef DV_REPLAY_SEEK_H
 #define DV_REPLAY_SEEK_H
 
+#include "replay/checkpoints.h"
 #include "replay/gdbremote.h"
 #include "replay/machine.h"
 
@@ -25,16 +26,18 @@ struct dv_replay {
 	struct dv_machine machine;
 	struct dv_gdb *gdb;
 	const struct dv_recording *recording; /* borrowed */
+	struct dv_checkpoints checkpoints;
 };
 
-/* Starts a replay, paused at its first instruction. qemu NULL: the plan's. */
+/* Starts a replay, paused at its first instruction, that uses what checkpoints there are. qemu NULL: the
+ * plan's. */
 struct dv_error *dv_replay_open(const struct dv_recording *recording, const char *qemu, struct dv_replay *ret);
 void dv_replay_close(struct dv_replay *replay);
 #define _cleanup_replay_ _cleanup_(dv_replay_close)
 
 /*
- * Goes to icount, and to rip there unless that is DV_NO_RIP. Going back starts again from the
- * beginning. Errors: DV_ERROR_INVALID past the end; DV_ERROR_NOT_FOUND when rip is not where the guest
+ * Goes to icount, and to rip there unless that is DV_NO_RIP. Goes by the nearest checkpoint.
+ * Errors: DV_ERROR_INVALID past the end; DV_ERROR_NOT_FOUND when rip is not where the guest
  * stands at this icount, before or after an event; DV_ERROR_TIMEOUT for a replay that is stuck.
  */
 struct dv_error *dv_replay_seek(struct dv_replay *replay, uint64_t icount, uint64_t rip, struct dv_where *ret);
