@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "guest/syscalls.h"
 
 enum dv_insn_class {
 	DV_INSN_OTHER,
@@ -22,6 +23,8 @@ enum dv_insn_class {
 	DV_INSN_RETURN,		 /* near or far: the first load is the return address */
 	DV_INSN_EXCEPTION_RETURN, /* iret */
 	DV_INSN_SYSTEM_RETURN,	 /* sysret, sysexit: always to user mode */
+	DV_INSN_PORT_OUT,	 /* a byte to an I/O port: port and byte are in registers */
+	DV_INSN_PORT_OUT_STRING, /* ... loaded from memory */
 };
 
 struct dv_insn {
@@ -44,6 +47,15 @@ struct dv_entry_pattern {
 	/* 0: the entry is at the symbol. Else an array of stubs: any address in [symbol, + this many bytes). */
 	uint32_t array_bytes;
 	enum dv_entry_kind kind;
+	enum dv_syscall_table syscalls; /* of a system call's */
+	uint8_t first_vector;		/* of an array's: that of its first stub */
+};
+
+/* An entry that always stands for one vector. */
+struct dv_entry_vector {
+	const char *symbol;
+	uint8_t vector;
+	const char *mnemonic; /* of an exception; NULL for an interrupt */
 };
 
 struct dv_arch {
@@ -60,7 +72,10 @@ struct dv_arch {
 	const char *const *target_registers; /* names as gdb has them, by dv_insn.reg; NULL-terminated */
 	const char *stack_register;
 	const char *argument_registers[3]; /* of the kernel's C functions */
+	const char *syscall_register; /* holds the number when the kernel is entered */
+	const char *port_register, *port_value_register; /* of an instruction that writes to a port; or NULL */
 	const struct dv_entry_pattern *entries; /* ends with symbol NULL */
+	const struct dv_entry_vector *vectors;	/* ends with symbol NULL */
 	/* Indirect-branch thunks (a prefix) and return thunks: never frames of their own. */
 	const char *const *thunk_prefixes; /* NULL-terminated */
 	/* Assembly that is jumped to but is no function: never a tail call. */

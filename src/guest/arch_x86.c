@@ -78,6 +78,12 @@ static void classify(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv
 	case 0xcf:
 		ret->class = DV_INSN_EXCEPTION_RETURN;
 		return;
+	case 0xee:
+		ret->class = DV_INSN_PORT_OUT;
+		return;
+	case 0x6e:
+		ret->class = DV_INSN_PORT_OUT_STRING;
+		return;
 	case 0xff:
 		if (left >= 1)
 			classify_group5(bytes[at + 1], rex_b, ret);
@@ -95,15 +101,66 @@ static void classify(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv
  * spurious_entries_start, 8 or 16 bytes apart, that push the vector and jump on.
  */
 static const struct dv_entry_pattern entries[] = {
-	{"irq_entries_start", false, 16 * 224, DV_ENTRY_INTERRUPT},
-	{"spurious_entries_start", false, 16 * 20, DV_ENTRY_INTERRUPT},
+	{"irq_entries_start", false, 16 * 224, DV_ENTRY_INTERRUPT, .first_vector = 0x20},
+	{"spurious_entries_start", false, 16 * 20, DV_ENTRY_INTERRUPT, .first_vector = 0xec},
 	{"asm_sysvec_", true, 0, DV_ENTRY_INTERRUPT},
 	{"asm_exc_", true, 0, DV_ENTRY_EXCEPTION},
-	{"entry_SYSCALL_64", false, 0, DV_ENTRY_SYSCALL},
-	{"entry_SYSCALL_compat", false, 0, DV_ENTRY_SYSCALL},
-	{"entry_SYSENTER_compat", false, 0, DV_ENTRY_SYSCALL},
-	{"entry_INT80_compat", false, 0, DV_ENTRY_SYSCALL},
-	{"asm_int80_emulation", false, 0, DV_ENTRY_SYSCALL},
+	{"entry_SYSCALL_64", false, 0, DV_ENTRY_SYSCALL, DV_SYSCALLS_X86_64},
+	{"entry_SYSCALL_compat", false, 0, DV_ENTRY_SYSCALL, DV_SYSCALLS_IA32},
+	{"entry_SYSENTER_compat", false, 0, DV_ENTRY_SYSCALL, DV_SYSCALLS_IA32},
+	{"entry_INT80_compat", false, 0, DV_ENTRY_SYSCALL, DV_SYSCALLS_IA32},
+	{"asm_int80_emulation", false, 0, DV_ENTRY_SYSCALL, DV_SYSCALLS_IA32},
+	{NULL},
+};
+
+/* Intel SDM volume 3, table 6-1; Linux's asm/irq_vectors.h (6.1 to 6.12). */
+static const struct dv_entry_vector vectors[] = {
+	{"asm_exc_divide_error", 0, "#DE"},
+	{"asm_exc_debug", 1, "#DB"},
+	{"asm_exc_nmi", 2, "NMI"},
+	{"asm_exc_nmi_kvm_vmx", 2, "NMI"},
+	{"asm_exc_int3", 3, "#BP"},
+	{"asm_exc_overflow", 4, "#OF"},
+	{"asm_exc_bounds", 5, "#BR"},
+	{"asm_exc_invalid_op", 6, "#UD"},
+	{"asm_exc_device_not_available", 7, "#NM"},
+	{"asm_exc_double_fault", 8, "#DF"},
+	{"asm_exc_coproc_segment_overrun", 9, NULL},
+	{"asm_exc_invalid_tss", 10, "#TS"},
+	{"asm_exc_segment_not_present", 11, "#NP"},
+	{"asm_exc_stack_segment", 12, "#SS"},
+	{"asm_exc_general_protection", 13, "#GP"},
+	{"asm_exc_page_fault", 14, "#PF"},
+	{"asm_exc_spurious_interrupt_bug", 15, NULL},
+	{"asm_exc_coprocessor_error", 16, "#MF"},
+	{"asm_exc_alignment_check", 17, "#AC"},
+	{"asm_exc_machine_check", 18, "#MC"},
+	{"asm_exc_simd_coprocessor_error", 19, "#XM"},
+	{"asm_exc_virtualization_exception", 20, "#VE"},
+	{"asm_exc_control_protection", 21, "#CP"},
+	{"asm_exc_vmm_communication", 29, "#VC"},
+	{"asm_sysvec_irq_move_cleanup", 0x20, NULL},
+	{"asm_sysvec_apic_timer_interrupt", 0xec, NULL},
+	{"asm_sysvec_hyperv_stimer0", 0xed, NULL},
+	{"asm_sysvec_hyperv_reenlightenment", 0xee, NULL},
+	{"asm_sysvec_kvm_posted_intr_nested_ipi", 0xf0, NULL},
+	{"asm_sysvec_kvm_posted_intr_wakeup_ipi", 0xf1, NULL},
+	{"asm_sysvec_kvm_posted_intr_ipi", 0xf2, NULL},
+	{"asm_sysvec_hyperv_callback", 0xf3, NULL},
+	{"asm_sysvec_kvm_asyncpf_interrupt", 0xf3, NULL},
+	{"asm_sysvec_xen_hvm_callback", 0xf3, NULL},
+	{"asm_sysvec_acrn_hv_callback", 0xf3, NULL},
+	{"asm_sysvec_deferred_error", 0xf4, NULL},
+	{"asm_sysvec_irq_work", 0xf6, NULL},
+	{"asm_sysvec_x86_platform_ipi", 0xf7, NULL},
+	{"asm_sysvec_reboot", 0xf8, NULL},
+	{"asm_sysvec_threshold", 0xf9, NULL},
+	{"asm_sysvec_thermal", 0xfa, NULL},
+	{"asm_sysvec_call_function_single", 0xfb, NULL},
+	{"asm_sysvec_call_function", 0xfc, NULL},
+	{"asm_sysvec_reschedule_ipi", 0xfd, NULL},
+	{"asm_sysvec_error_interrupt", 0xfe, NULL},
+	{"asm_sysvec_spurious_apic_interrupt", 0xff, NULL},
 	{NULL},
 };
 
@@ -128,7 +185,11 @@ const struct dv_arch dv_arch_x86_64 = {
 	.target_registers = target_registers,
 	.stack_register = "rsp",
 	.argument_registers = {"rdi", "rsi", "rdx"},
+	.syscall_register = "rax",
+	.port_register = "rdx",
+	.port_value_register = "rax",
 	.entries = entries,
+	.vectors = vectors,
 	.thunk_prefixes = thunk_prefixes,
 	.label_prefixes = label_prefixes,
 	.entry_text_start = "__entry_text_start",

@@ -17,6 +17,7 @@ static struct dv_error *find_members(struct dv_linux *l, const struct dv_btf *bt
 	DV_TRY(dv_btf_member(btf, "task_struct", "comm", &l->comm));
 	DV_TRY(dv_btf_member(btf, "task_struct", "real_parent", &l->real_parent));
 	DV_TRY(dv_btf_member(btf, "task_struct", "flags", &l->flags));
+	DV_TRY(dv_btf_member(btf, "task_struct", "exit_code", &l->exit_code));
 	err = dv_btf_member(btf, "task_struct", "__state", &l->state);
 	if (!err)
 		return NULL;
@@ -101,6 +102,17 @@ bool dv_linux_read_task(const struct dv_linux *l, const struct dv_guest_memory *
 	task.is_kernel = (flags & PF_KTHREAD) || task.tid == 0;
 	dv_linux_copy_comm(task.comm, comm);
 	*ret = task;
+	return true;
+}
+
+bool dv_linux_read_exit_code(const struct dv_linux *l, const struct dv_guest_memory *memory, uint64_t vaddr,
+			     int32_t *ret)
+{
+	uint32_t code;
+
+	if (!dv_guest_read_u32(memory, vaddr + l->exit_code.offset_bytes, &code))
+		return false;
+	*ret = (int32_t)code;
 	return true;
 }
 

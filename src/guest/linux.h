@@ -26,6 +26,7 @@ struct dv_task {
 struct dv_linux {
 	const struct dv_kernel *kernel; /* borrowed */
 	struct dv_btf_member pid, tgid, comm, real_parent, flags, state;
+	struct dv_btf_member exit_code;
 	uint64_t current_offset; /* of the running task's pointer in the per-CPU area; 0 when not found */
 	uint64_t init_task_vaddr; /* link-time; 0 when not found */
 };
@@ -38,6 +39,9 @@ bool dv_linux_read_task(const struct dv_linux *linux_, const struct dv_guest_mem
 			struct dv_task *ret);
 bool dv_linux_read_tid(const struct dv_linux *linux_, const struct dv_guest_memory *memory, uint64_t vaddr,
 		       int32_t *ret);
+/* As wait() gives it, once the task is dead. */
+bool dv_linux_read_exit_code(const struct dv_linux *linux_, const struct dv_guest_memory *memory, uint64_t vaddr,
+			     int32_t *ret);
 /* Whether the task has done its last schedule() (TASK_DEAD), and its raw state. */
 bool dv_linux_read_state(const struct dv_linux *linux_, const struct dv_guest_memory *memory, uint64_t vaddr,
 			 uint32_t *ret_state, bool *ret_dead);
