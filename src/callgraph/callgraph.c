@@ -131,18 +131,38 @@ static void update_thread(struct dv_callgraph *cg, struct thread *t, const struc
 {
 	struct dv_trace_thread info = trace_thread(task);
 
-	info.id = t->info.id;
-	if (!memcmp(&info, &t->info, sizeof(info)))
+	if (info.tid == t->info.tid && info.tgid == t->info.tgid && info.parent_tgid == t->info.parent_tgid &&
+	    info.is_kernel == t->info.is_kernel && !strcmp(info.comm, t->info.comm))
 		return;
-	t->info = info;
+	t->info.tid = info.tid;
+	t->info.tgid = info.tgid;
+	t->info.parent_tgid = info.parent_tgid;
+	t->info.is_kernel = info.is_kernel;
+	memcpy(t->info.comm, info.comm, sizeof(info.comm));
 	select_thread(cg, t);
 	cg->options.sink.thread(cg->options.sink.context, icount, &t->info);
 }
 
-static void end_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icount)
+static void end_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icount, int32_t exit_code)
 {
 	thread_truncate(&cg->policy, t, 0, icount);
+	if (t->task_vaddr) {
+		t->info.exit_icount = icount;
+		t->info.exit_code = exit_code;
+		cg->options.sink.thread(cg->options.sink.context, icount, &t->info);
+	}
 	dv_map_remove(&cg->by_task, t->task_vaddr);
+	free_thread(cg, t);
+}
+
+/* The task_struct was freed and used again without our seeing its end. */
+static void lose_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icount)
+{
+	for (size_t cpu = 0; cpu < DV_EVENT_MAX_CPUS; cpu++) {
+		if (cg->current[cpu] == t)
+			cg->current[cpu] = NULL;
+	}
+	thread_truncate(&cg->policy, t, 0, icount);
 	free_thread(cg, t);
 }
 
@@ -154,13 +174,7 @@ static struct thread *find_thread(struct dv_callgraph *cg, const struct dv_task 
 	dv_assert(place);
 	t = (struct thread *)(uintptr_t)*place;
 	if (t && t->info.tid != task->tid) {
-		/* The task_struct was freed and used again without our seeing its end. */
-		for (size_t cpu = 0; cpu < DV_EVENT_MAX_CPUS; cpu++) {
-			if (cg->current[cpu] == t)
-				cg->current[cpu] = NULL;
-		}
-		thread_truncate(&cg->policy, t, 0, icount);
-		free_thread(cg, t);
+		lose_thread(cg, t, icount);
 		t = NULL;
 	}
 	if (!t) {
@@ -188,7 +202,7 @@ static NOINLINE void on_switch(struct dv_callgraph *cg, const struct dv_event *e
 		cg->options.sink.switched(cg->options.sink.context, icount, cpu, prev_id, next->info.id);
 		cg->current[cpu] = next;
 		if (prev && (info->prev_dead || !prev->task_vaddr))
-			end_thread(cg, prev, icount);
+			end_thread(cg, prev, icount, info->prev_exit_code);
 	}
 	free(info);
 }
@@ -198,10 +212,33 @@ static NOINLINE void on_rename(struct dv_callgraph *cg, const struct dv_event *e
 	struct dv_task *task = (struct dv_task *)(uintptr_t)e->a;
 	uint64_t *place = dv_map_get(&cg->by_task, task->vaddr);
 
-	/* A thread that has not run yet is named when it does. */
 	if (place)
 		update_thread(cg, (struct thread *)(uintptr_t)*place, task, dv_event_icount(e));
 	free(task);
+}
+
+static NOINLINE void on_fork(struct dv_callgraph *cg, const struct dv_event *e)
+{
+	struct dv_task *task = (struct dv_task *)(uintptr_t)e->a;
+	uint64_t icount = dv_event_icount(e), *place = dv_map_put(&cg->by_task, task->vaddr);
+	struct dv_trace_thread info = trace_thread(task);
+
+	dv_assert(place);
+	if (*place)
+		lose_thread(cg, (struct thread *)(uintptr_t)*place, icount);
+	info.start_icount = icount;
+	info.creator_id = current_thread(cg, dv_event_cpu(e), icount)->info.id;
+	*place = (uintptr_t)new_thread(cg, &info, task->vaddr, icount);
+	free(task);
+}
+
+static NOINLINE void on_print(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+{
+	struct dv_event_print *print = (struct dv_event_print *)(uintptr_t)e->a;
+
+	if (cg->options.sink.print)
+		cg->options.sink.print(cg->options.sink.context, icount, t->info.id, print);
+	free(print);
 }
 
 /* ---- begins held back by min_insns ---- */
@@ -366,7 +403,7 @@ static NOINLINE void on_enter(struct dv_callgraph *cg, struct thread *t, const s
 	if (flags & DV_TARGET_SYSCALL) {
 		thread_leave_kernel(&cg->policy, t, icount);
 		/* It still runs on the user's stack. */
-		push(cg, t, UINT64_MAX, icount, e->b, DV_SLICE_SYSCALL, FRAME_KERNEL);
+		push(cg, t, UINT64_MAX, icount, dv_is_syscall_key(e->a) ? e->a : e->b, DV_SLICE_SYSCALL, FRAME_KERNEL);
 		return;
 	}
 	thread_drop_stale(&cg->policy, t, e->a, icount);
@@ -413,6 +450,12 @@ static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 		break;
 	case DV_EVENT_RENAME:
 		on_rename(cg, e);
+		break;
+	case DV_EVENT_FORK:
+		on_fork(cg, e);
+		break;
+	case DV_EVENT_PRINT:
+		on_print(cg, t, e, icount);
 		break;
 	case DV_EVENT_SYMBOLS:
 		memset(cg->cache, 0, sizeof(cg->cache));

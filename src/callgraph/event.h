@@ -8,16 +8,20 @@
 
 #include <stdint.h>
 #include "guest/linux.h"
+#include "trace/format.h"
 
 enum dv_event_kind {
 	DV_EVENT_CALL,	   /* a: stack slot of the return address, b: target */
 	DV_EVENT_RETURN,   /* a: stack slot read, b: where it returned to */
 	DV_EVENT_JUMP,	   /* b: target; sent only when it may be a function's entry */
-	DV_EVENT_ENTER,	   /* an interrupt, exception or system call. a: stack pointer, b: entry address;
+	DV_EVENT_ENTER,	   /* an interrupt, exception or system call. a: stack pointer (of a system call:
+			      its key, see dv_syscall_key), b: entry address;
 			      icount is that of the entry's first instruction */
 	DV_EVENT_LEAVE,	   /* iret, sysret. a: stack pointer before it, b: 1 when to user mode */
 	DV_EVENT_SWITCH,   /* a: struct dv_event_switch *, freed by the machine */
 	DV_EVENT_RENAME,   /* a: struct dv_task * (comm is news), freed by the machine */
+	DV_EVENT_FORK,	   /* a: struct dv_task *, made by the running thread, freed by the machine */
+	DV_EVENT_PRINT,	   /* a: struct dv_event_print *, freed by the machine */
 	DV_EVENT_SYMBOLS,  /* addresses resolve anew. b: 1 when the slide is known, a: the slide */
 };
 
@@ -35,6 +39,19 @@ struct dv_event {
 struct dv_event_switch {
 	struct dv_task next;
 	bool prev_dead; /* the previous task never runs again */
+	int32_t prev_exit_code;
+};
+
+/* Bytes that the guest printed. Those of a serial port and of hvc make a stream by source and channel; one
+ * of printk is a whole record, which comes again, longer, with the same id while it is not final. */
+struct dv_event_print {
+	enum dv_console_source source;
+	uint32_t channel; /* which port */
+	int level;
+	uint64_t record;
+	bool is_final;
+	uint32_t len;
+	char text[]; /* len bytes */
 };
 
 static inline uint64_t dv_event_head(enum dv_event_kind kind, unsigned cpu, uint64_t icount)

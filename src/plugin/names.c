@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Addresses to names and kinds: see names.h. */
 #include "plugin/names.h"
+#include "plugin/entries.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -55,33 +56,6 @@ const struct dv_symbol *dv_names_entry(const struct dv_arch *arch, const struct 
 	return symbol;
 }
 
-static enum dv_entry_kind array_entry(const struct dv_arch *arch, const struct dv_symtab *symtab, uint64_t vaddr)
-{
-	for (const struct dv_entry_pattern *p = arch->entries; p->symbol; p++) {
-		const struct dv_symbol *start = p->array_bytes ? dv_symtab_find(symtab, p->symbol) : NULL;
-
-		if (start && vaddr >= start->vaddr && vaddr - start->vaddr < p->array_bytes &&
-		    (vaddr - start->vaddr) % 8 == 0)
-			return p->kind;
-	}
-	return DV_ENTRY_NONE;
-}
-
-enum dv_entry_kind dv_names_entry_kind(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr)
-{
-	const struct dv_symtab *symtab = dv_kernel_symtab(kernel);
-	const struct dv_symbol *symbol = dv_symtab_function_at(symtab, vaddr);
-
-	if (!symbol || symbol->vaddr != vaddr)
-		return array_entry(arch, symtab, vaddr);
-	for (const struct dv_entry_pattern *p = arch->entries; p->symbol; p++) {
-		if (p->prefix ? !strncmp(symbol->name, p->symbol, strlen(p->symbol)) :
-				!strcmp(symbol->name, p->symbol))
-			return p->kind;
-	}
-	return array_entry(arch, symtab, vaddr);
-}
-
 static const struct dv_symbol *kernel_symbol(const struct dv_names *n, uint64_t vaddr)
 {
 	if (!n->slide_known || vaddr < n->arch->kernel_min || vaddr >= n->arch->kernel_max)
@@ -91,7 +65,9 @@ static const struct dv_symbol *kernel_symbol(const struct dv_names *n, uint64_t 
 
 static unsigned entry_flags(const struct dv_names *n, uint64_t vaddr)
 {
-	switch (dv_names_entry_kind(n->arch, n->kernel, vaddr)) {
+	const struct dv_entry_pattern *entry = dv_entry_at(n->arch, n->kernel, vaddr);
+
+	switch (entry ? entry->kind : DV_ENTRY_NONE) {
 	case DV_ENTRY_INTERRUPT:
 		return DV_TARGET_INTERRUPT;
 	case DV_ENTRY_SYSCALL:
@@ -130,12 +106,19 @@ void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *re
 	struct dv_names *n = context;
 	const struct dv_symbol *symbol = kernel_symbol(n, key);
 
+	if (dv_is_syscall_key(key)) {
+		dv_syscall_describe(n->arch, n->kernel, key, n->text, sizeof(n->text), ret);
+		ret->vaddr += ret->vaddr ? n->slide : 0;
+		return;
+	}
 	*ret = (struct dv_trace_function){.vaddr = key, .name = n->text, .space = DV_FUNCTION_USER};
 	if (dv_is_kernel_vaddr(key))
 		ret->space = key >= n->arch->module_min && key < n->arch->module_max ? DV_FUNCTION_MODULE :
 										       DV_FUNCTION_KERNEL;
 	else if (!n->slide_known)
 		ret->space = DV_FUNCTION_FIRMWARE;
+	if (symbol)
+		dv_entry_describe(n->arch, n->kernel, n->stub_bytes, key - n->slide, ret);
 	if (symbol && symbol->vaddr == key - n->slide)
 		ret->name = symbol->name;
 	else if (symbol)

@@ -18,6 +18,7 @@ struct dv_names {
 	const struct dv_plugin_options *options;
 	bool slide_known;
 	uint64_t slide; /* runtime address minus link-time address */
+	uint32_t stub_bytes; /* of the kernel's arrays of entries */
 	char text[512]; /* what the last describe gave out */
 };
 
@@ -31,8 +32,6 @@ void dv_names_describe(void *names, uint64_t key, struct dv_trace_function *ret)
 /* The function that starts at a link-time address and is worth a frame of its own, or NULL: neither a
  * compiler's cold part, nor a label in the entry code. */
 const struct dv_symbol *dv_names_entry(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr);
-/* How the kernel is entered at a link-time address. */
-enum dv_entry_kind dv_names_entry_kind(const struct dv_arch *arch, const struct dv_kernel *kernel, uint64_t vaddr);
 /* Inside an indirect-branch or return thunk. */
 bool dv_names_is_thunk(const struct dv_arch *arch, const struct dv_symbol *symbol);
 

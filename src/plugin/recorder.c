@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The writer thread: see recorder.h. */
 #include "plugin/command.h"
+#include "plugin/entries.h"
+#include "plugin/lines.h"
 #include "plugin/recorder.h"
 
 #include <errno.h>
@@ -16,6 +18,7 @@
 struct dv_recorder {
 	struct dv_ring ring;
 	struct dv_names names;
+	struct dv_lines lines;
 	struct dv_callgraph *callgraph;
 	struct dv_trace_writer *writer;
 	struct dv_trace_status *status; /* a mapped page, or NULL */
@@ -50,6 +53,16 @@ static void sink_end(void *context, uint64_t thread_id, uint64_t icount)
 static void sink_switched(void *context, uint64_t icount, unsigned cpu, uint64_t prev_id, uint64_t next_id)
 {
 	dv_trace_writer_switch(((struct dv_recorder *)context)->writer, icount, cpu, prev_id, next_id);
+}
+
+static void sink_print(void *context, uint64_t icount, uint64_t thread_id, const struct dv_event_print *print)
+{
+	dv_lines_add(&((struct dv_recorder *)context)->lines, icount, thread_id, print);
+}
+
+static void emit_line(void *context, const struct dv_console_line *line)
+{
+	dv_trace_writer_console(((struct dv_recorder *)context)->writer, line);
 }
 
 /* ---- the thread ---- */
@@ -174,7 +187,7 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 	struct dv_callgraph_options cg = {
 		.resolve = dv_names_resolve,
 		.resolve_context = &r->names,
-		.sink = {sink_thread, sink_begin, sink_end, sink_switched, r},
+		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, r},
 		.filter = {
 			.min_insns = options->min_insns,
 			.max_depth = options->max_depth,
@@ -189,6 +202,7 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 static void destroy(struct dv_recorder *r)
 {
 	dv_callgraph_destroy(r->callgraph);
+	dv_lines_deinit(&r->lines);
 	dv_trace_writer_destroy(r->writer);
 	dv_trace_status_unmap(r->status);
 	if (r->ring.events)
@@ -200,6 +214,7 @@ static struct dv_error *open_all(struct dv_recorder *r, const struct dv_recorder
 {
 	DV_TRY(dv_ring_init(&r->ring));
 	DV_TRY(open_writer(r, setup));
+	dv_lines_init(&r->lines, emit_line, r);
 	DV_TRY(open_callgraph(r, setup->options));
 	if (setup->options->status) {
 		DV_TRY(dv_trace_status_map(setup->options->status, &r->status));
@@ -217,6 +232,8 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 	if (!r)
 		return dv_error_no_memory();
 	r->names = (struct dv_names){.arch = setup->arch, .kernel = setup->kernel, .options = setup->options};
+	if (setup->kernel)
+		r->names.stub_bytes = dv_entry_stub_bytes(setup->arch, setup->kernel);
 	err = open_all(r, setup);
 	if (!err) {
 		result = start_thread(r);
@@ -239,6 +256,8 @@ struct dv_error *dv_recorder_finish(struct dv_recorder *r)
 	dv_ring_close(&r->ring);
 	pthread_join(r->thread, NULL);
 	dv_callgraph_finish(r->callgraph, r->last_icount);
+	dv_lines_flush(&r->lines);
+	dv_lines_deinit(&r->lines);
 	update_status(r);
 	err = dv_trace_writer_finish(dv_steal(r->writer), r->last_icount);
 	if (status)

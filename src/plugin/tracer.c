@@ -11,7 +11,10 @@
 
 #include <string.h>
 #include "guest/slide.h"
+#include "plugin/console.h"
+#include "plugin/entries.h"
 #include "plugin/names.h"
+#include "plugin/tracer_private.h"
 
 #define MAX_INSN_BYTES	 16
 #define MAX_SLIDE_BYTES	 128
@@ -20,7 +23,7 @@
 #define MAX_REGISTERS	 16
 #define MAX_BANNER_BYTES 512
 
-enum { REG_STACK, REG_ARGUMENT0, REG_ARGUMENT1, REG_NAMED };
+enum { REG_STACK, REG_SYSCALL, REG_ARGUMENT0, REG_ARGUMENT1, REG_ARGUMENT2, REG_NAMED };
 
 struct tracer {
 	struct dv_ring *ring;
@@ -30,13 +33,13 @@ struct tracer {
 	uint64_t pending_target[DV_EVENT_MAX_CPUS];
 	uint64_t pending_stack[DV_EVENT_MAX_CPUS];
 	bool return_armed[DV_EVENT_MAX_CPUS];
-	struct dv_task *pending_rename[DV_EVENT_MAX_CPUS];
+	struct dv_task *pending_task[DV_EVENT_MAX_CPUS];
 
 	struct dv_tracer_setup setup;
 	bool slide_known, slide_hopeless, started;
 	uint64_t slide;
 	unsigned pieces_tried;
-	uint64_t switch_to_vaddr, rename_vaddr, start_vaddr[2]; /* runtime; 0: none */
+	uint64_t switch_to_vaddr, rename_vaddr, fork_vaddr, start_vaddr[2]; /* runtime; 0: none */
 	GByteArray *bytes;
 	GArray *registers;
 	struct qemu_plugin_register *named[REG_NAMED];
@@ -47,7 +50,7 @@ static struct tracer tracer;
 
 /* ---- events ---- */
 
-static void put_locked(enum dv_event_kind kind, unsigned cpu, uint64_t icount, uint64_t a, uint64_t b)
+void dv_tracer_put(enum dv_event_kind kind, unsigned cpu, uint64_t icount, uint64_t a, uint64_t b)
 {
 	if (tracer.several_cpus)
 		pthread_mutex_lock(&tracer.lock);
@@ -87,9 +90,28 @@ static void on_jump(unsigned cpu, void *target)
 	put(DV_EVENT_JUMP, cpu, 0, (uintptr_t)target);
 }
 
+/* Userdata of a callback on a block's last instruction: the block's address and how many instructions
+ * came before the end, in the 16 bits that every canonical kernel address has set. */
+void *dv_tracer_pack_block(uint64_t vaddr, size_t insns)
+{
+	return (void *)(uintptr_t)((vaddr & 0xffffffffffff) | (uint64_t)insns << 48);
+}
+
+static uint64_t block_vaddr(void *packed)
+{
+	return (uintptr_t)packed | 0xffff000000000000;
+}
+
+uint64_t dv_tracer_block_icount(void *packed)
+{
+	uint64_t now = (uint64_t)tracer.now();
+
+	return tracer.setup.clock.kind == DV_TRACE_CLOCK_ICOUNT ? now - ((uintptr_t)packed >> 48) : now;
+}
+
 /* ---- registers and memory, for what is rare ---- */
 
-static bool read_register(struct qemu_plugin_register *handle, uint64_t *ret)
+bool dv_tracer_read_register(struct qemu_plugin_register *handle, uint64_t *ret)
 {
 	*ret = 0;
 	if (!handle)
@@ -101,6 +123,11 @@ static bool read_register(struct qemu_plugin_register *handle, uint64_t *ret)
 	return true;
 }
 
+bool dv_tracer_read_argument(unsigned index, uint64_t *ret)
+{
+	return dv_tracer_read_register(tracer.named[REG_ARGUMENT0 + index], ret);
+}
+
 static bool read_memory(void *context, uint64_t vaddr, void *to, size_t len)
 {
 	g_byte_array_set_size(tracer.bytes, 0);
@@ -110,9 +137,9 @@ static bool read_memory(void *context, uint64_t vaddr, void *to, size_t len)
 	return true;
 }
 
-static const struct dv_guest_memory guest_memory = {.read = read_memory};
+const struct dv_guest_memory dv_tracer_memory = {.read = read_memory};
 
-static struct qemu_plugin_register *find_register(const char *name)
+struct qemu_plugin_register *dv_tracer_find_register(const char *name)
 {
 	for (guint i = 0; i < tracer.registers->len; i++) {
 		qemu_plugin_reg_descriptor *r = &g_array_index(tracer.registers, qemu_plugin_reg_descriptor, i);
@@ -130,18 +157,20 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 	if (tracer.registers)
 		return; /* all vCPUs are alike */
 	tracer.registers = qemu_plugin_get_registers();
-	tracer.named[REG_STACK] = find_register(arch->stack_register);
-	tracer.named[REG_ARGUMENT0] = find_register(arch->argument_registers[0]);
-	tracer.named[REG_ARGUMENT1] = find_register(arch->argument_registers[1]);
+	tracer.named[REG_STACK] = dv_tracer_find_register(arch->stack_register);
+	tracer.named[REG_ARGUMENT0] = dv_tracer_find_register(arch->argument_registers[0]);
+	tracer.named[REG_ARGUMENT1] = dv_tracer_find_register(arch->argument_registers[1]);
+	tracer.named[REG_ARGUMENT2] = dv_tracer_find_register(arch->argument_registers[2]);
+	tracer.named[REG_SYSCALL] = dv_tracer_find_register(arch->syscall_register);
 	for (size_t i = 0; i < MAX_REGISTERS && arch->target_registers[i]; i++)
-		tracer.target[i] = find_register(arch->target_registers[i]);
+		tracer.target[i] = dv_tracer_find_register(arch->target_registers[i]);
 }
 
 /* ---- indirect calls and jumps ---- */
 
 static void on_target_register(unsigned cpu, void *reg)
 {
-	read_register(tracer.target[(uintptr_t)reg], &tracer.pending_target[cpu & 0xff]);
+	dv_tracer_read_register(tracer.target[(uintptr_t)reg], &tracer.pending_target[cpu & 0xff]);
 }
 
 static void on_call_register(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
@@ -162,7 +191,7 @@ static void on_jump_register(unsigned cpu, void *reg)
 {
 	uint64_t target;
 
-	if (read_register(tracer.target[(uintptr_t)reg], &target) && dv_is_kernel_vaddr(target))
+	if (dv_tracer_read_register(tracer.target[(uintptr_t)reg], &target) && dv_is_kernel_vaddr(target))
 		put(DV_EVENT_JUMP, cpu, 0, target);
 }
 
@@ -176,16 +205,19 @@ static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 
 /* ---- tasks ---- */
 
-static void put_switch(unsigned cpu, uint64_t icount, uint64_t next_vaddr, bool prev_dead)
+/* prev_vaddr: the task that was left for ever, or 0. */
+static void put_switch(unsigned cpu, uint64_t icount, uint64_t next_vaddr, uint64_t prev_vaddr)
 {
 	struct dv_event_switch *info = calloc(1, sizeof(*info));
 
-	if (!info || !dv_linux_read_task(tracer.setup.linux_, &guest_memory, next_vaddr, &info->next)) {
+	if (!info || !dv_linux_read_task(tracer.setup.linux_, &dv_tracer_memory, next_vaddr, &info->next)) {
 		free(info);
 		return;
 	}
-	info->prev_dead = prev_dead;
-	put_locked(DV_EVENT_SWITCH, cpu & 0xff, icount, (uintptr_t)info, 0);
+	info->prev_dead = prev_vaddr;
+	if (prev_vaddr)
+		dv_linux_read_exit_code(tracer.setup.linux_, &dv_tracer_memory, prev_vaddr, &info->prev_exit_code);
+	dv_tracer_put(DV_EVENT_SWITCH, cpu & 0xff, icount, (uintptr_t)info, 0);
 }
 
 /* The jump or call to __switch_to(prev, next). */
@@ -195,11 +227,17 @@ static void on_switch(unsigned cpu, void *unused)
 	uint32_t state;
 	bool dead = false;
 
-	if (!read_register(tracer.named[REG_ARGUMENT0], &prev) ||
-	    !read_register(tracer.named[REG_ARGUMENT1], &next))
+	if (!dv_tracer_read_register(tracer.named[REG_ARGUMENT0], &prev) ||
+	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT1], &next))
 		return;
-	dv_linux_read_state(tracer.setup.linux_, &guest_memory, prev, &state, &dead);
-	put_switch(cpu, (uint64_t)tracer.now(), next, dead);
+	dv_linux_read_state(tracer.setup.linux_, &dv_tracer_memory, prev, &state, &dead);
+	put_switch(cpu, (uint64_t)tracer.now(), next, dead ? prev : 0);
+}
+
+static void set_pending_task(unsigned cpu, struct dv_task *task)
+{
+	free(tracer.pending_task[cpu & 0xff]);
+	tracer.pending_task[cpu & 0xff] = task;
 }
 
 /* First instruction of __set_task_comm(task, name, exec): both are still in their registers. */
@@ -209,61 +247,75 @@ static void on_rename(unsigned cpu, void *unused)
 	uint64_t vaddr, name;
 	char comm[DV_TASK_COMM_LEN] = "";
 
-	if (!read_register(tracer.named[REG_ARGUMENT0], &vaddr) ||
-	    !read_register(tracer.named[REG_ARGUMENT1], &name))
+	if (!dv_tracer_read_register(tracer.named[REG_ARGUMENT0], &vaddr) ||
+	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT1], &name))
 		return;
 	task = calloc(1, sizeof(*task));
-	if (!task || !dv_linux_read_task(tracer.setup.linux_, &guest_memory, vaddr, task)) {
+	if (!task || !dv_linux_read_task(tracer.setup.linux_, &dv_tracer_memory, vaddr, task)) {
 		free(task);
 		return;
 	}
 	/* Byte by byte: the string may end just before a page that is not mapped. */
 	for (size_t i = 0; i < sizeof(comm) - 1; i++) {
-		if (!dv_guest_read(&guest_memory, name + i, &comm[i], 1) || !comm[i])
+		if (!dv_guest_read(&dv_tracer_memory, name + i, &comm[i], 1) || !comm[i])
 			break;
 	}
 	dv_linux_copy_comm(task->comm, comm);
-	free(tracer.pending_rename[cpu & 0xff]);
-	tracer.pending_rename[cpu & 0xff] = task;
+	set_pending_task(cpu, task);
+}
+
+/* First instruction of wake_up_new_task(task). */
+static void on_fork(unsigned cpu, void *unused)
+{
+	struct dv_task *task;
+	uint64_t vaddr;
+
+	if (!dv_tracer_read_register(tracer.named[REG_ARGUMENT0], &vaddr))
+		return;
+	task = calloc(1, sizeof(*task));
+	if (!task || !dv_linux_read_task(tracer.setup.linux_, &dv_tracer_memory, vaddr, task)) {
+		free(task);
+		return;
+	}
+	set_pending_task(cpu, task);
 }
 
 /* Last instruction of that block, where the time may be read. */
 static void on_renamed(unsigned cpu, void *unused)
 {
-	struct dv_task *task = dv_steal(tracer.pending_rename[cpu & 0xff]);
+	struct dv_task *task = dv_steal(tracer.pending_task[cpu & 0xff]);
 
 	if (task)
-		put_locked(DV_EVENT_RENAME, cpu & 0xff, (uint64_t)tracer.now(), (uintptr_t)task, 0);
+		dv_tracer_put(DV_EVENT_RENAME, cpu & 0xff, (uint64_t)tracer.now(), (uintptr_t)task, 0);
+}
+
+static void on_forked(unsigned cpu, void *block)
+{
+	struct dv_task *task = dv_steal(tracer.pending_task[cpu & 0xff]);
+
+	if (task)
+		dv_tracer_put(DV_EVENT_FORK, cpu & 0xff, dv_tracer_block_icount(block), (uintptr_t)task, 0);
 }
 
 /* ---- entries to the kernel, and the way back ---- */
 
-/* Userdata of a callback on a block's last instruction: the block's address and how many instructions
- * came before the end, in the 16 bits that every canonical kernel address has set. */
-static void *pack_block(uint64_t vaddr, size_t insns)
-{
-	return (void *)(uintptr_t)((vaddr & 0xffffffffffff) | (uint64_t)insns << 48);
-}
-
-static uint64_t block_vaddr(void *packed)
-{
-	return (uintptr_t)packed | 0xffff000000000000;
-}
-
-static uint64_t block_start(void *packed, uint64_t now)
-{
-	return tracer.setup.clock.kind == DV_TRACE_CLOCK_ICOUNT ? now - ((uintptr_t)packed >> 48) : now;
-}
-
 static void on_stack_pointer(unsigned cpu, void *unused)
 {
-	read_register(tracer.named[REG_STACK], &tracer.pending_stack[cpu & 0xff]);
+	dv_tracer_read_register(tracer.named[REG_STACK], &tracer.pending_stack[cpu & 0xff]);
 }
 
 static void on_enter(unsigned cpu, void *block)
 {
-	put_locked(DV_EVENT_ENTER, cpu & 0xff, block_start(block, (uint64_t)tracer.now()),
+	dv_tracer_put(DV_EVENT_ENTER, cpu & 0xff, dv_tracer_block_icount(block),
 		   tracer.pending_stack[cpu & 0xff], block_vaddr(block));
+}
+
+static void on_system_call_number(unsigned cpu, void *entry)
+{
+	uint64_t number;
+
+	dv_tracer_read_register(tracer.named[REG_SYSCALL], &number);
+	tracer.pending_stack[cpu & 0xff] = dv_syscall_key((uint8_t)(uintptr_t)entry, (uint32_t)number);
 }
 
 /* iret: the first of its loads is the instruction pointer that it goes to. */
@@ -288,15 +340,15 @@ static void on_system_return(unsigned cpu, void *unused)
 /* The kernel's first C function: names are known, the idle task runs, and this is its first frame. */
 static void on_start(unsigned cpu, void *block)
 {
-	uint64_t icount = block_start(block, (uint64_t)tracer.now());
+	uint64_t icount = dv_tracer_block_icount(block);
 
 	if (tracer.started)
 		return;
 	tracer.started = true;
-	put_locked(DV_EVENT_SYMBOLS, cpu & 0xff, icount, tracer.slide, 1);
+	dv_tracer_put(DV_EVENT_SYMBOLS, cpu & 0xff, icount, tracer.slide, 1);
 	if (tracer.setup.linux_ && tracer.setup.linux_->init_task_vaddr)
-		put_switch(cpu, icount, tracer.setup.linux_->init_task_vaddr + tracer.slide, true);
-	put_locked(DV_EVENT_CALL, cpu & 0xff, icount, tracer.pending_stack[cpu & 0xff], block_vaddr(block));
+		put_switch(cpu, icount, tracer.setup.linux_->init_task_vaddr + tracer.slide, 0);
+	dv_tracer_put(DV_EVENT_CALL, cpu & 0xff, icount, tracer.pending_stack[cpu & 0xff], block_vaddr(block));
 }
 
 /* ---- translation ---- */
@@ -310,7 +362,7 @@ static size_t block_bytes(const struct qemu_plugin_tb *tb, uint8_t *to, size_t m
 	return len;
 }
 
-static uint64_t runtime(const char *name)
+uint64_t dv_tracer_symbol(const char *name)
 {
 	const struct dv_symbol *symbol = dv_symtab_find(dv_kernel_symtab(tracer.setup.kernel), name);
 
@@ -322,11 +374,13 @@ static void found_slide(uint64_t slide)
 	tracer.slide_known = true;
 	tracer.slide = slide;
 	if (tracer.setup.linux_) {
-		tracer.switch_to_vaddr = runtime("__switch_to");
-		tracer.rename_vaddr = runtime("__set_task_comm");
+		tracer.switch_to_vaddr = dv_tracer_symbol("__switch_to");
+		tracer.rename_vaddr = dv_tracer_symbol("__set_task_comm");
+		tracer.fork_vaddr = dv_tracer_symbol("wake_up_new_task");
 	}
-	tracer.start_vaddr[0] = runtime("x86_64_start_kernel");
-	tracer.start_vaddr[1] = runtime("start_kernel");
+	tracer.start_vaddr[0] = dv_tracer_symbol("x86_64_start_kernel");
+	tracer.start_vaddr[1] = dv_tracer_symbol("start_kernel");
+	dv_console_found_slide();
 	dv_kernel_release_image(tracer.setup.kernel);
 }
 
@@ -341,7 +395,7 @@ static bool is_banner_there(uint64_t slide)
 	if (!symbol || !banner)
 		return true;
 	len = strnlen(banner, sizeof(found));
-	return !dv_guest_read(&guest_memory, symbol->vaddr + slide, found, len) || !memcmp(found, banner, len);
+	return !dv_guest_read(&dv_tracer_memory, symbol->vaddr + slide, found, len) || !memcmp(found, banner, len);
 }
 
 static void give_up_on_names(void)
@@ -349,7 +403,7 @@ static void give_up_on_names(void)
 	tracer.slide_hopeless = true;
 	fprintf(stderr, "dejaview: the running kernel is not the one that symbols_from (or -kernel) names: functions "
 			"are shown by address; give symbols_from=VMLINUX of the running kernel\n");
-	put_locked(DV_EVENT_SYMBOLS, 0, 0, 0, 0);
+	dv_tracer_put(DV_EVENT_SYMBOLS, 0, 0, 0, 0);
 }
 
 static void look_for_slide(const struct qemu_plugin_tb *tb, uint64_t vaddr)
@@ -438,21 +492,29 @@ static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn 
 static void instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *last, uint64_t vaddr)
 {
 	struct qemu_plugin_insn *first = qemu_plugin_tb_get_insn(tb, 0);
-	void *block = pack_block(vaddr, qemu_plugin_tb_n_insns(tb));
-	enum dv_entry_kind kind;
+	void *block = dv_tracer_pack_block(vaddr, qemu_plugin_tb_n_insns(tb));
+	const struct dv_entry_pattern *entry;
 
+	dv_console_instrument_entry(tb, last, vaddr);
 	if (vaddr == tracer.rename_vaddr) {
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_rename, QEMU_PLUGIN_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_insn_exec_cb(last, on_renamed, QEMU_PLUGIN_CB_NO_REGS, NULL);
+	}
+	if (vaddr == tracer.fork_vaddr) {
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_fork, QEMU_PLUGIN_CB_R_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_cb(last, on_forked, QEMU_PLUGIN_CB_NO_REGS, block);
 	}
 	if (!tracer.started && (vaddr == tracer.start_vaddr[0] || vaddr == tracer.start_vaddr[1])) {
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_stack_pointer, QEMU_PLUGIN_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_insn_exec_cb(last, on_start, QEMU_PLUGIN_CB_R_REGS, block);
 	}
-	kind = dv_names_entry_kind(tracer.setup.arch, tracer.setup.kernel, vaddr - tracer.slide);
-	if (kind == DV_ENTRY_NONE)
+	entry = dv_entry_at(tracer.setup.arch, tracer.setup.kernel, vaddr - tracer.slide);
+	if (!entry)
 		return;
-	if (kind != DV_ENTRY_SYSCALL)
+	if (entry->kind == DV_ENTRY_SYSCALL)
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_system_call_number, QEMU_PLUGIN_CB_R_REGS,
+						       (void *)(entry - tracer.setup.arch->entries));
+	else
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_stack_pointer, QEMU_PLUGIN_CB_R_REGS, NULL);
 	qemu_plugin_register_vcpu_insn_exec_cb(last, on_enter, QEMU_PLUGIN_CB_NO_REGS, block);
 }
@@ -463,6 +525,27 @@ static void count_inline(struct qemu_plugin_tb *tb)
 		qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(qemu_plugin_tb_get_insn(tb, i),
 								    QEMU_PLUGIN_INLINE_ADD_U64,
 								    tracer.setup.clock.counter, 1);
+}
+
+/* Under icount an instruction of I/O ends its block; else it may be anywhere. */
+static void instrument_out(struct qemu_plugin_tb *tb, const struct dv_insn *last)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb);
+
+	if (last->class == DV_INSN_PORT_OUT || last->class == DV_INSN_PORT_OUT_STRING)
+		dv_console_instrument_out(qemu_plugin_tb_get_insn(tb, n - 1), last->class, 1);
+	if (tracer.setup.clock.kind == DV_TRACE_CLOCK_ICOUNT && !tracer.setup.clock.counts_inline)
+		return;
+	for (size_t i = 0; i + 1 < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		uint8_t bytes[MAX_INSN_BYTES];
+		struct dv_insn decoded;
+
+		tracer.setup.arch->classify(bytes, qemu_plugin_insn_data(insn, bytes, sizeof(bytes)),
+					    qemu_plugin_insn_vaddr(insn), &decoded);
+		if (decoded.class == DV_INSN_PORT_OUT || decoded.class == DV_INSN_PORT_OUT_STRING)
+			dv_console_instrument_out(insn, decoded.class, 1);
+	}
 }
 
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
@@ -488,6 +571,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		}
 	}
 	instrument_call(last, &decoded);
+	instrument_out(tb, &decoded);
 }
 
 void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
@@ -498,6 +582,7 @@ void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
 	tracer.several_cpus = setup->several_cpus;
 	pthread_mutex_init(&tracer.lock, NULL);
 	tracer.bytes = g_byte_array_new();
+	dv_console_start(setup->arch, setup->kernel);
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 }

@@ -30,6 +30,9 @@
 	{dv_event_head(DV_EVENT_SWITCH, 0, icount), new_switch(task, tid, comm, true), 0}
 #define RENAME(icount, task, tid, comm) {dv_event_head(DV_EVENT_RENAME, 0, icount), new_task(task, tid, comm), 0}
 
+#define FORK(icount, task, tid, comm)	{dv_event_head(DV_EVENT_FORK, 0, icount), new_task(task, tid, comm), 0}
+#define PRINT(icount, text)		{dv_event_head(DV_EVENT_PRINT, 0, icount), new_print(text), 0}
+
 static struct dv_task task_of(uint64_t vaddr, int32_t tid, const char *comm)
 {
 	struct dv_task task = {.vaddr = vaddr, .tid = tid, .tgid = tid};
@@ -46,12 +49,22 @@ static uint64_t new_task(uint64_t vaddr, int32_t tid, const char *comm)
 	return (uintptr_t)task;
 }
 
+static uint64_t new_print(const char *text)
+{
+	struct dv_event_print *print = calloc(1, sizeof(*print) + strlen(text));
+
+	print->len = (uint32_t)strlen(text);
+	memcpy(print->text, text, print->len);
+	return (uintptr_t)print;
+}
+
 static uint64_t new_switch(uint64_t vaddr, int32_t tid, const char *comm, bool dead)
 {
 	struct dv_event_switch *info = calloc(1, sizeof(*info));
 
 	info->next = task_of(vaddr, tid, comm);
 	info->prev_dead = dead;
+	info->prev_exit_code = dead ? 256 : 0;
 	return (uintptr_t)info;
 }
 
@@ -61,12 +74,23 @@ static const char *kind_mark[DV_SLICE_KINDS] = {"", "~", "!", "?", "$"};
 
 static char letter(uint64_t key)
 {
+	if (dv_is_syscall_key(key))
+		return (char)('A' + (key & 15) - 1);
 	return (char)(key >= KERNEL_TEXT ? 'a' + (key - KERNEL_TEXT) / 4096 : 'A' + (key - USER_TEXT) / 4096);
 }
 
 static void on_thread(void *out, uint64_t icount, const struct dv_trace_thread *thread)
 {
-	dv_buf_printf(out, "@%" PRIu64 " thread %" PRIu64 " is %d %s\n", icount, thread->id, thread->tid, thread->comm);
+	dv_buf_printf(out, "@%" PRIu64 " thread %" PRIu64 " ", icount, thread->id);
+	if (thread->exit_icount) {
+		CHECK_EQ(thread->exit_icount, icount);
+		dv_buf_printf(out, "exits %d\n", thread->exit_code);
+		return;
+	}
+	dv_buf_printf(out, "is %d %s", thread->tid, thread->comm);
+	if (thread->start_icount)
+		dv_buf_printf(out, ", made at %" PRIu64 " by %" PRIu64, thread->start_icount, thread->creator_id);
+	dv_buf_printf(out, "\n");
 }
 
 static void on_begin(void *out, uint64_t thread_id, uint64_t icount, uint64_t key, enum dv_slice_kind kind)
@@ -82,6 +106,11 @@ static void on_end(void *out, uint64_t thread_id, uint64_t icount)
 static void on_switched(void *out, uint64_t icount, unsigned cpu, uint64_t prev_id, uint64_t next_id)
 {
 	dv_buf_printf(out, "@%" PRIu64 " %" PRIu64 "=>%" PRIu64 "\n", icount, prev_id, next_id);
+}
+
+static void on_print(void *out, uint64_t icount, uint64_t thread_id, const struct dv_event_print *print)
+{
+	dv_buf_printf(out, "@%" PRIu64 " %" PRIu64 " prints %.*s\n", icount, thread_id, (int)print->len, print->text);
 }
 
 /* t is a thunk, i an interrupt's entry, y a system call's, x is ignored below, s starts and p stops. */
@@ -120,7 +149,7 @@ static struct dv_callgraph_counts run(const struct dv_callgraph_filter *filter, 
 	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
 	struct dv_callgraph_options options = {
 		.resolve = resolve,
-		.sink = {on_thread, on_begin, on_end, on_switched, &out},
+		.sink = {on_thread, on_begin, on_end, on_switched, on_print, &out},
 	};
 	struct dv_callgraph_counts counts;
 	struct dv_callgraph *cg;
@@ -284,7 +313,7 @@ TEST(a_dead_thread_ends_its_frames_and_its_task_may_be_reused)
 {
 	struct dv_callgraph_counts counts =
 		RUN("@5 " FIRMWARE "@5 thread 2 is 7 one\n@5 1=>2\n@10 2>a\n@20 thread 3 is 8 two\n@20 2=>3\n@20 2<\n"
-		    "@30 thread 4 is 7 three\n@30 3=>4\n",
+		    "@20 thread 2 exits 256\n@30 thread 4 is 7 three\n@30 3=>4\n",
 		    SWITCH(5, 0x1000, 7, "one"), CALL(10, K(1), FN('a')), SWITCH_FROM_DEAD(20, 0x2000, 8, "two"),
 		    SWITCH(30, 0x1000, 7, "three"));
 
@@ -297,6 +326,27 @@ TEST(a_task_address_with_another_tid_is_another_thread)
 	    "@30 thread 4 is 9 new\n@30 3=>4\n",
 	    SWITCH(5, 0x1000, 7, "one"), CALL(10, K(1), FN('a')), SWITCH(20, 0x2000, 8, "two"),
 	    SWITCH(30, 0x1000, 9, "new"));
+}
+
+TEST(a_thread_begins_when_its_creator_wakes_it_and_may_never_run)
+{
+	RUN("@5 " FIRMWARE "@5 thread 2 is 7 one\n@5 1=>2\n@10 thread 3 is 8 one, made at 10 by 2\n"
+	    "@15 thread 3 is 8 kworker, made at 10 by 2\n@20 thread 4 is 9 two, made at 20 by 2\n@30 2=>4\n"
+	    "@30 thread 2 exits 256\n@40 thread 5 is 10 two, made at 40 by 4\n",
+	    SWITCH(5, 0x1000, 7, "one"), FORK(10, 0x2000, 8, "one"), RENAME(15, 0x2000, 8, "kworker"),
+	    FORK(20, 0x3000, 9, "two"), SWITCH_FROM_DEAD(30, 0x3000, 9, "two"), FORK(40, 0x2000, 10, "two"));
+}
+
+TEST(what_is_printed_is_the_running_threads)
+{
+	RUN("@5 " FIRMWARE "@5 1 prints early\n@10 thread 2 is 7 one\n@10 1=>2\n@20 2 prints late\n",
+	    PRINT(5, "early"), SWITCH(10, 0x1000, 7, "one"), PRINT(20, "late"));
+}
+
+TEST(a_system_call_is_its_own_key)
+{
+	RUN("@10 " FIRMWARE "@10 1>A\n@20 1>C$\n@30 1<\n", CALL(10, U(1), FN('A')),
+	    ENTER(20, dv_syscall_key(2, 3), FN('y')), LEAVE(30, 0, 1));
 }
 
 TEST(a_thread_is_renamed_at_exec)
@@ -370,7 +420,7 @@ TEST(endless_recursion_is_bounded)
 	struct dv_callgraph *cg;
 	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
 
-	options.sink = (struct dv_frame_sink){on_thread, on_begin, on_end, on_switched, &out};
+	options.sink = (struct dv_frame_sink){on_thread, on_begin, on_end, on_switched, on_print, &out};
 	for (uint64_t i = 0; i < DEPTH; i++)
 		events[i] = (struct dv_event)CALL(i, U(2 * i), FN('A'));
 	CHECK_OK(dv_callgraph_create(&options, &cg));
