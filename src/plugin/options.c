@@ -20,6 +20,8 @@ static const struct option_row {
 	{"stopping_at", OPTION_STRING, offsetof(struct dv_plugin_options, stopping_at)},
 	{"ignore_below", OPTION_STRING, offsetof(struct dv_plugin_options, ignore_below)},
 	{"during", OPTION_STRING, offsetof(struct dv_plugin_options, during)},
+	{"watch", OPTION_STRING, offsetof(struct dv_plugin_options, watch)},
+	{"capture", OPTION_STRING, offsetof(struct dv_plugin_options, capture)},
 	{"min_insns", OPTION_U64, offsetof(struct dv_plugin_options, min_insns)},
 	{"max_depth", OPTION_U32, offsetof(struct dv_plugin_options, max_depth)},
 	{"clock", OPTION_CLOCK, offsetof(struct dv_plugin_options, clock)},
@@ -85,7 +87,7 @@ static struct dv_error *parse_one(const char *arg, struct dv_plugin_options *opt
 	}
 	return dv_error_new(DV_ERROR_INVALID,
 			    "unknown option '%s'; there are symbols_from, out, status, starting_from, stopping_at, "
-			    "during, min_insns, max_depth, ignore_below, clock",
+			    "during, min_insns, max_depth, ignore_below, clock, watch, capture",
 			    arg);
 }
 

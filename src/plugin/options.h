@@ -18,6 +18,7 @@ struct dv_plugin_options {
 	const char *status;	  /* NULL: none */
 	const char *starting_from, *stopping_at, *ignore_below; /* function names or NULL */
 	const char *during;	  /* comm or NULL */
+	const char *watch, *capture; /* the closer looks' places (watch.h, capture.h) or NULL: then it traces */
 	uint64_t min_insns;
 	uint32_t max_depth;
 	enum dv_plugin_clock clock;

@@ -4,12 +4,15 @@
  * cannot work is refused here, before the guest starts, with one line that says why.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "plugin/capture.h"
 #include "plugin/command.h"
 #include "plugin/recorder.h"
 #include "plugin/tracer.h"
+#include "plugin/watch.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -25,6 +28,7 @@ static struct plugin {
 	struct dv_linux linux_;
 	bool have_linux;
 	struct dv_recorder *recorder;
+	FILE *records; /* of a closer look */
 } plugin;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -113,6 +117,41 @@ static void on_exit_of_qemu(qemu_plugin_id_t id, void *unused)
 		say("the trace is not complete: %s", err->message);
 }
 
+static void on_exit_of_look(qemu_plugin_id_t id, void *unused)
+{
+	bool failed = ferror(plugin.records);
+
+	if (fclose(plugin.records) || failed)
+		say("%s: not all could be written: %s", plugin.options.out, strerror(errno));
+}
+
+/* watch= or capture=: a replay looked at closer, instead of traced. */
+static struct dv_error *start_look(qemu_plugin_id_t id, const struct dv_arch *arch)
+{
+	struct dv_clock clock = dv_clock_choose(plugin.options.clock, 1, look_up);
+	struct dv_capture capture;
+	struct dv_watch watch;
+
+	if (plugin.options.watch && plugin.options.capture)
+		return dv_error_new(DV_ERROR_INVALID, "options watch and capture do not go together");
+	if (plugin.options.watch)
+		DV_TRY(dv_watch_parse(plugin.options.watch, &watch));
+	else
+		DV_TRY(dv_capture_parse(plugin.options.capture, &capture));
+	if (clock.inexact_reason)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "watch and capture need exact instruction counts: %s",
+				    clock.inexact_reason);
+	plugin.records = fopen(plugin.options.out, "we");
+	if (!plugin.records)
+		return dv_error_os(errno, "%s: cannot be written", plugin.options.out);
+	if (plugin.options.watch)
+		dv_watch_start(id, &watch, &clock, plugin.records);
+	else
+		dv_capture_start(id, &capture, arch, &clock, plugin.records);
+	qemu_plugin_register_atexit_cb(id, on_exit_of_look, NULL);
+	return NULL;
+}
+
 static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
 	const struct dv_arch *arch = dv_arch_find(info->target_name);
@@ -123,6 +162,8 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 		return dv_error_new(DV_ERROR_UNSUPPORTED, "guests of %s%s cannot be traced; x86_64 systems can",
 				    info->target_name, info->system_emulation ? "" : " user mode");
 	DV_TRY(dv_plugin_options_parse(argc, argv, &plugin.options));
+	if (plugin.options.watch || plugin.options.capture)
+		return start_look(id, arch);
 	DV_TRY(load_symbols(arch));
 	DV_TRY(check_functions());
 	tracer.clock = dv_clock_choose(plugin.options.clock, (unsigned)info->system.max_vcpus, look_up);
@@ -146,7 +187,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
 {
 	_cleanup_error_ struct dv_error *err = NULL;
 
-	if (plugin.recorder)
+	if (plugin.recorder || plugin.records)
 		err = dv_error_new(DV_ERROR_INVALID, "the plugin is loaded already: one -plugin is enough");
 	else
 		err = start(id, info, argc, argv);
