@@ -11,9 +11,8 @@
  * libbpf checks the types' sizes against their section, but takes hdr_len as it comes, and needs types on
  * 4 bytes' alignment.
  */
-#include "symbols/btf.h"
+#include "symbols/btf_private.h"
 
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
@@ -25,10 +24,6 @@
 #define MAX_MEMBERS_SEEN (1 << 16) /* of one lookup: anonymous structs may repeat, and in bad BTF loop */
 #define MAX_TYPEDEFS	 32
 #define MAX_NAME_BYTES	 256
-
-struct dv_btf {
-	struct btf *btf;
-};
 
 static struct dv_error *check_header(const void *data, size_t len)
 {
@@ -98,8 +93,7 @@ void dv_btf_destroy(struct dv_btf *btf)
 	free(btf);
 }
 
-/* Through typedefs and qualifiers to what the type is, or NULL. */
-static const struct btf_type *resolve(const struct dv_btf *btf, uint32_t id)
+const struct btf_type *dv_btf_resolve(const struct dv_btf *btf, uint32_t id)
 {
 	for (int i = 0; i < MAX_TYPEDEFS; i++) {
 		const struct btf_type *type = btf__type_by_id(btf->btf, id);
@@ -117,7 +111,7 @@ static const struct btf_type *find_composite(const struct dv_btf *btf, const cha
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(kinds); i++) {
 		int id = btf__find_by_name_kind(btf->btf, name, kinds[i]);
-		const struct btf_type *type = id > 0 ? resolve(btf, (uint32_t)id) : NULL;
+		const struct btf_type *type = id > 0 ? dv_btf_resolve(btf, (uint32_t)id) : NULL;
 
 		if (type && btf_is_composite(type))
 			return type;
@@ -143,7 +137,7 @@ static bool find_member(const struct dv_btf *btf, const struct btf_type *type, c
 	for (uint32_t i = 0; i < btf_vlen(type) && --*budget > 0; i++) {
 		const char *its_name = btf__name_by_offset(btf->btf, members[i].name_off);
 		uint32_t offset_bits = btf_member_bit_offset(type, i);
-		const struct btf_type *its_type = resolve(btf, members[i].type);
+		const struct btf_type *its_type = dv_btf_resolve(btf, members[i].type);
 
 		if (its_name && *its_name && !strcmp(its_name, name)) {
 			*ret = (struct found){
