@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who wrote this? The changes of a few bytes of guest-physical memory, found by replaying segments of the
+ * recording, the last one first. Memory is matched by its physical address: whichever alias it was written
+ * by counts. A change that no store of the CPU's explains (a device's DMA, the loader) is found by
+ * comparing memory at the segments' ends, and is reported between two instruction counts.
+ */
+#ifndef DV_REPLAY_WRITES_H
+#define DV_REPLAY_WRITES_H
+
+#include "replay/look.h"
+
+#define DV_WRITES_MAX_BYTES 4096u
+#define DV_WRITES_MAX_PIECES 2u
+
+struct dv_writes_place {
+	struct dv_phys_piece pieces[DV_WRITES_MAX_PIECES];
+	size_t pieces_len;
+	uint32_t bytes; /* in all */
+};
+
+/* Where [vaddr, vaddr + bytes) lies now. Errors: DV_ERROR_FAULT, DV_ERROR_INVALID (more than MAX_BYTES). */
+struct dv_error *dv_writes_locate(struct dv_machine *machine, uint64_t vaddr, uint32_t bytes,
+				  struct dv_writes_place *ret);
+
+struct dv_write {
+	bool by_cpu;	 /* else between icount and until_icount, by something else */
+	uint64_t icount; /* of the instruction that writes; replay-seek to it stands before it */
+	uint64_t until_icount;
+	uint64_t rip, vaddr; /* of by_cpu */
+	uint32_t offset, size_bytes; /* the part of the place that was written */
+	const uint8_t *before, *after; /* the whole place: place->bytes bytes each; valid in the callback */
+};
+
+/* Told of each, the newest first. False ends the search. */
+typedef bool (*dv_writes_fn)(void *context, const struct dv_write *write);
+
+/*
+ * The writes that a segment's look found: `before` is memory at its start, `after` at its end. Calls fn, the
+ * newest first; *ret_more is false when fn ended the search. Pure: for dv_writes_find() and for tests.
+ */
+struct dv_error *dv_writes_in_segment(const struct dv_writes_place *place, const struct dv_look *look,
+				      const struct dv_look_result *found, dv_writes_fn fn, void *context,
+				      bool *ret_more);
+
+/* "watch=..." for the plugin. free(). */
+char *dv_writes_option(const struct dv_writes_place *place);
+
+#endif
