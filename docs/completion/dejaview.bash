@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek writes calls --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -30,6 +30,8 @@ _dejaview() {
 	record) options+=" --output --force --no-trace --copy-image --quiet --json $filters" ;;
 	trace) options+=" --output --image --qemu --quiet $filters" ;;
 	info) options+=' --json --no-repair' ;;
+	writes) options+=' --before --all --count --thread --json --image --qemu --quiet' ;;
+	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then

@@ -14,6 +14,8 @@ int dv_cmd_info(int argc, char **argv);
 int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);
 int dv_cmd_seek(int argc, char **argv);
+int dv_cmd_calls(int argc, char **argv);
+int dv_cmd_writes(int argc, char **argv);
 
 /* Whether this version has the verb. */
 bool dv_cmd_exists(const char *verb);

@@ -14,6 +14,8 @@ static const struct verb {
 	{"trace", dv_cmd_trace, "make a recording's trace, by replaying it"},
 	{"seek", dv_cmd_seek, "say where the guest stands at an instruction count"},
 	{"checkpoint", dv_cmd_checkpoint, "make a recording seek fast, by snapshots of the machine"},
+	{"calls", dv_cmd_calls, "what a function was called with, and what it returned"},
+	{"writes", dv_cmd_writes, "who wrote this? the writes to a place in memory"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 

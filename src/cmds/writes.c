@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* dejaview writes: who wrote this? */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "cmds/cmds.h"
+#include "cmds/subject.h"
+#include "replay/seek.h"
+#include "replay/writes.h"
+
+static const char usage[] =
+	"usage: dejaview writes [OPTION]... RECORDING.dejaview PLACE\n"
+	"\n"
+	"Who wrote this? Lists the writes to a place in the guest's memory, the newest first: when (instruction\n"
+	"count), by which function and thread, the value before and after. The recording is replayed in\n"
+	"segments from the end backwards, until a write is found.\n"
+	"\n"
+	"PLACE is SYMBOL, SYMBOL+OFFSET or 0xADDRESS, with ':BYTES' behind it or without (then it is 8, or the\n"
+	"symbol's size if that is less). It is looked up at one moment (--before), in the page tables in use\n"
+	"then; from there on the physical memory behind it is watched, so that writes by another mapping of the\n"
+	"same page count, too. What no instruction of the CPU wrote (a device's DMA, say) is said as such.\n"
+	"\n"
+	"      --before ICOUNT    writes before this instruction count (default: the recording's end)\n"
+	"      --all              all of them, not the newest alone\n"
+	"  -n, --count N          the newest N\n"
+	"      --thread TID       look PLACE up as this thread sees it: for addresses of user space\n"
+	"      --json             one JSON object a line, for programs\n"
+	"      --image [NAME=]PATH  where a disk's base image lies now\n"
+	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
+	"      --quiet            no progress\n";
+
+#define DEFAULT_BYTES 8
+#define MAX_HEX_BYTES 16
+#define MAX_SHOWN_WRITES UINT64_MAX
+
+struct search {
+	struct dv_subject subject;
+	struct dv_writes_place place;
+	uint64_t vaddr, bytes;
+	uint64_t before_icount, wanted, found;
+	int32_t thread; /* -1: any */
+	bool as_json, quiet, shown_progress;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+/* ---- showing ---- */
+
+/* Up to eight bytes as a number, as C shows it; more as bytes in the order of memory. */
+static void format_value(const uint8_t *bytes, uint32_t len, struct dv_buf *to)
+{
+	uint64_t value = 0;
+
+	dv_buf_clear(to);
+	if (len <= 8) {
+		memcpy(&value, bytes, len);
+		dv_buf_printf(to, "0x%" PRIx64 "%c", value, 0);
+		return;
+	}
+	for (uint32_t i = 0; i < len && i < MAX_HEX_BYTES; i++)
+		dv_buf_printf(to, "%s%02x", i ? " " : "", bytes[i]);
+	dv_buf_printf(to, "%s%c", len > MAX_HEX_BYTES ? " ..." : "", 0);
+}
+
+static void clear_progress(struct search *s)
+{
+	if (s->shown_progress)
+		fputs("\r\033[K", stderr);
+	s->shown_progress = false;
+}
+
+static void print_json(const struct search *s, const struct dv_write *w, const char *before, const char *after)
+{
+	const struct dv_trace_thread *thread = w->by_cpu ? dv_subject_thread_at(&s->subject, w->icount) : NULL;
+	uint64_t offset = 0;
+	const struct dv_symbol *f = w->by_cpu ? dv_subject_function_at(&s->subject, w->rip, &offset) : NULL;
+	json_t *json = json_pack("{s:b, s:I, s:I, s:i, s:i, s:s, s:s}", "by_cpu", w->by_cpu, "icount",
+				 (json_int_t)w->icount, "until_icount", (json_int_t)w->until_icount, "offset",
+				 (int)w->offset, "bytes", (int)w->size_bytes, "before", before, "after", after);
+
+	if (w->by_cpu) {
+		char rip[24], vaddr[24];
+
+		snprintf(rip, sizeof(rip), "0x%" PRIx64, w->rip);
+		snprintf(vaddr, sizeof(vaddr), "0x%" PRIx64, w->vaddr);
+		json_object_set_new(json, "rip", json_string(rip));
+		json_object_set_new(json, "vaddr", json_string(vaddr));
+		json_object_set_new(json, "function", f ? json_string(f->name) : json_null());
+		json_object_set_new(json, "function_offset", json_integer((json_int_t)offset));
+		json_object_set_new(json, "tid", thread ? json_integer(thread->tid) : json_null());
+		json_object_set_new(json, "comm", thread ? json_string(thread->comm) : json_null());
+	}
+	json_dumpf(json, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(json);
+}
+
+static void print_text(const struct search *s, const struct dv_write *w, const char *before, const char *after)
+{
+	const struct dv_trace_thread *thread = dv_subject_thread_at(&s->subject, w->icount);
+	uint64_t offset = 0;
+	const struct dv_symbol *f = dv_subject_function_at(&s->subject, w->rip, &offset);
+
+	if (!w->by_cpu) {
+		printf("%" PRIu64 "..%" PRIu64 "  %s -> %s  by no instruction: a device, or before the guest ran\n",
+		       w->icount, w->until_icount, before, after);
+		return;
+	}
+	printf("%" PRIu64 "  %s -> %s  ", w->icount, before, after);
+	if (f)
+		printf("%s+0x%" PRIx64, f->name, offset);
+	else
+		printf("0x%" PRIx64, w->rip);
+	if (thread)
+		printf("  %s (%" PRId32 ")", thread->comm, thread->tid);
+	if (w->size_bytes != s->bytes)
+		printf("  bytes %" PRIu32 " to %" PRIu32, w->offset, w->offset + w->size_bytes - 1);
+	putchar('\n');
+}
+
+static bool on_write(void *context, const struct dv_write *w)
+{
+	_cleanup_buf_ struct dv_buf before = DV_BUF_INIT, after = DV_BUF_INIT;
+	struct search *s = context;
+
+	format_value(w->before, s->place.bytes, &before);
+	format_value(w->after, s->place.bytes, &after);
+	if (before.failed || after.failed)
+		return false;
+	clear_progress(s);
+	if (s->as_json)
+		print_json(s, w, (const char *)before.data, (const char *)after.data);
+	else
+		print_text(s, w, (const char *)before.data, (const char *)after.data);
+	fflush(stdout);
+	return ++s->found < s->wanted && !interrupted;
+}
+
+static bool progress(void *context, uint64_t icount)
+{
+	struct search *s = context;
+
+	if (!s->quiet && isatty(STDERR_FILENO)) {
+		fprintf(stderr, "\rdejaview writes: replaying, at %" PRIu64 " of %" PRIu64, icount, s->before_icount);
+		s->shown_progress = true;
+	}
+	return !interrupted;
+}
+
+/* ---- the search ---- */
+
+/* The last moment before `before` at which the wanted thread runs. */
+static struct dv_error *moment_of_thread(const struct search *s, uint64_t *ret_icount)
+{
+	const struct dv_trace_switch *switches = dv_trace_reader_switches(s->subject.trace);
+	uint64_t end = s->before_icount;
+
+	for (size_t i = dv_trace_reader_switch_count(s->subject.trace); i-- > 0; end = switches[i].icount) {
+		const struct dv_trace_thread *thread = dv_trace_reader_thread(s->subject.trace, switches[i].next_id);
+
+		if (switches[i].icount >= s->before_icount || !thread || thread->tid != s->thread)
+			continue;
+		*ret_icount = end - 1;
+		return NULL;
+	}
+	return dv_error_new(DV_ERROR_NOT_FOUND, "no thread %" PRId32 " ran before %" PRIu64, s->thread, s->before_icount);
+}
+
+static struct dv_error *locate(struct search *s)
+{
+	_cleanup_replay_ struct dv_replay replay = {.machine = DV_MACHINE_INIT};
+	uint64_t moment = s->before_icount;
+	struct dv_where where;
+
+	if (s->thread >= 0)
+		DV_TRY(moment_of_thread(s, &moment));
+	DV_TRY(dv_replay_open(s->subject.recording, s->subject.qemu, &replay));
+	DV_TRY(dv_replay_seek(&replay, moment, DV_NO_RIP, &where));
+	return dv_error_prefix(dv_writes_locate(&replay.machine, s->vaddr, (uint32_t)s->bytes, &s->place),
+			       "at icount %" PRIu64, moment);
+}
+
+static struct dv_error *search(struct search *s, const char *place)
+{
+	struct dv_look_result found = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
+	uint64_t end = dv_recording_common_icount(s->subject.recording);
+	_cleanup_free_ char *option = NULL;
+	struct dv_look look = {.progress = progress, .context = s, .qemu = s->subject.qemu};
+	struct dv_error *err;
+	bool more = true;
+
+	DV_TRY(dv_subject_resolve(&s->subject, place, &s->vaddr, &s->bytes));
+	if (!s->bytes || (s->bytes > DEFAULT_BYTES && !strchr(place, ':')))
+		s->bytes = DEFAULT_BYTES;
+	if (s->bytes > DV_WRITES_MAX_BYTES)
+		return dv_error_new(DV_ERROR_INVALID, "%s has %" PRIu64 " bytes; up to %u can be watched: name a part, as %s:8",
+				    place, s->bytes, DV_WRITES_MAX_BYTES, place);
+	if (!s->before_icount || s->before_icount > end)
+		s->before_icount = end;
+	DV_TRY(locate(s));
+	option = dv_writes_option(&s->place);
+	if (!option)
+		return dv_error_no_memory();
+	look.option = option;
+	look.to_icount = s->before_icount;
+	look.pieces = s->place.pieces;
+	look.pieces_len = s->place.pieces_len;
+	DV_TRY(dv_look_run(s->subject.recording, &look, &found));
+	err = dv_writes_in_segment(&s->place, &look, &found, on_write, s, &more);
+	dv_look_result_deinit(&found);
+	clear_progress(s);
+	if (!err && !s->found && !s->as_json)
+		printf("nothing wrote to %s before %" PRIu64 "\n", place, s->before_icount);
+	return err;
+}
+
+static bool parse_count(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(text, &end, 0);
+	return end != text && !*end && *text != '-' && *ret > 0;
+}
+
+int dv_cmd_writes(int argc, char **argv)
+{
+	enum { BEFORE = 256, ALL, THREAD, JSON, IMAGE, QEMU, QUIET };
+	static const struct option options[] = {
+		{"before", required_argument, NULL, BEFORE}, {"all", no_argument, NULL, ALL},
+		{"count", required_argument, NULL, 'n'}, {"thread", required_argument, NULL, THREAD},
+		{"json", no_argument, NULL, JSON}, {"image", required_argument, NULL, IMAGE},
+		{"qemu", required_argument, NULL, QEMU}, {"quiet", no_argument, NULL, QUIET},
+		{"help", no_argument, NULL, 'h'}, {0}};
+	struct sigaction action = {.sa_handler = interrupt};
+	struct dv_subject_options subject = {0};
+	struct search s = {.wanted = 1, .thread = -1};
+	uint64_t tid = 0;
+	bool good = true;
+	struct dv_error *err;
+	int c;
+
+	while (good && (c = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
+		switch (c) {
+		case BEFORE: good = parse_count(optarg, &s.before_icount); break;
+		case ALL: s.wanted = MAX_SHOWN_WRITES; break;
+		case 'n': good = parse_count(optarg, &s.wanted); break;
+		case THREAD:
+			good = parse_count(optarg, &tid) && tid <= INT32_MAX;
+			s.thread = (int32_t)tid;
+			break;
+		case JSON: s.as_json = true; break;
+		case IMAGE:
+			good = subject.images_len < DV_SUBJECT_MAX_IMAGES;
+			if (good)
+				subject.images[subject.images_len++] = optarg;
+			break;
+		case QEMU: subject.qemu = optarg; break;
+		case QUIET: s.quiet = true; break;
+		case 'h': fputs(usage, stdout); return 0;
+		default: good = false;
+		}
+	}
+	if (!good || argc - optind != 2) {
+		fputs(good ? usage : "Try 'dejaview writes --help'.\n", stderr);
+		return 2;
+	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	subject.folder = argv[optind];
+	err = dv_subject_init(&subject, &s.subject);
+	if (!err)
+		err = search(&s, argv[optind + 1]);
+	clear_progress(&s);
+	dv_subject_deinit(&s.subject);
+	return dv_cmd_report("writes", err);
+}
