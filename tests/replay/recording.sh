@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# recording.sh DEJAVIEW SEEK_TEST COMPARE SERIES: the life of a recording, on a real guest: recorded and traced,
+# recording.sh DEJAVIEW SEEK_TEST COMPARE LOOK_TEST SERIES: the life of a recording, on a real guest: recorded and traced,
 # moved, retraced twice, sought, killed and repaired, its disk changed. Prints TAP.
 set -u
 # (Meson gives paths that are relative to the build folder.)
-dejaview=$(realpath "$1") seek_test=$(realpath "$2") compare=$(realpath "$3") series=$4
+dejaview=$(realpath "$1") seek_test=$(realpath "$2") compare=$(realpath "$3") look_test=$(realpath "$4") series=$5
+export DEJAVIEW_PLUGIN=${dejaview%/*}/libdejaview-plugin.so
 kernel=${DEJAVIEW_TEST_KERNELS:-}/$series/vmlinuz
 initrd=${DEJAVIEW_TEST_GUESTS:-}/demo.cpio.gz
 if [[ ! -r $kernel || ! -r $initrd ]]; then
@@ -46,6 +47,8 @@ ok 'the retrace holds what was traced while recording' "$compare" $r $r/trace.dv
 ok 'it is retraced again' timeout 300 "$dejaview" trace --quiet -o two.dvtrace $r
 ok 'the second retrace is as the first' "$compare" $r one.dvtrace two.dvtrace
 ok 'slices are sought exactly' timeout 900 "$seek_test" $r 40 50 "${DEJAVIEW_SEEK_ROUNDS:-1}"
+ok 'writes and calls are what the guest shows' timeout 900 "$look_test" $r
+ok 'calls have arguments' bash -c "$dejaview calls --quiet -n 1 $r do_sys_openat2 | grep -q 'filename = \"/init\"'"
 ok 'seek says where the guest stands' timeout 300 "$dejaview" seek --json $r 300000000
 ok 'it goes forward and back' timeout 300 "$dejaview" seek $r 400000000 200000000
 ok 'a moment past the end is refused' says 'past the recording' "$dejaview" seek $r 999999999999999

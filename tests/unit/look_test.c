@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Closer looks without a guest: what is asked for, how stores become a history, prototypes and values. */
+#include <bpf/btf.h>
+#include "plugin/capture.h"
+#include "plugin/watch.h"
+#include "replay/writes.h"
+#include "symbols/prototype.h"
+#include "test.h"
+
+/* ---- what the plugin is asked for ---- */
+
+TEST(watched_places_are_parsed)
+{
+	struct dv_watch watch;
+
+	CHECK_OK(dv_watch_parse("0x1ffc:4+0x9000:12", &watch));
+	CHECK_EQ(watch.len, 2);
+	CHECK_EQ(watch.pieces[0].phys, 0x1ffc);
+	CHECK_EQ(watch.pieces[1].bytes, 12);
+	CHECK_ERROR(dv_watch_parse("0x1ffc:5", &watch), DV_ERROR_INVALID,
+		    "option watch: a piece has 1 byte to the end of its 4 KiB page, not '5'");
+	CHECK_ERROR(dv_watch_parse("0x1000:0", &watch), DV_ERROR_INVALID,
+		    "option watch: a piece has 1 byte to the end of its 4 KiB page, not '0'");
+	CHECK_ERROR(dv_watch_parse("0x1000", &watch), DV_ERROR_INVALID,
+		    "option watch: '0x1000' is not PHYSICAL_ADDRESS:BYTES");
+	CHECK_ERROR(dv_watch_parse("0x1000:4,", &watch), DV_ERROR_INVALID,
+		    "option watch: ',' follows a piece; '+' does");
+}
+
+TEST(a_store_touches_a_piece_or_not)
+{
+	static const struct {
+		uint64_t phys;
+		uint32_t bytes;
+		bool touches;
+	} rows[] = {{0xff8, 8, false}, {0xff9, 8, true}, {0x1000, 1, true}, {0x1003, 1, true},
+		    {0x1004, 8, false}, {0x0, 16, false}, {0xffc, 16, true}};
+	struct dv_watch watch = {.pieces = {{0x1000, 4}}, .len = 1};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(rows); i++)
+		CHECK_EQ(dv_watch_find(&watch, rows[i].phys, rows[i].bytes) != NULL, rows[i].touches);
+}
+
+TEST(captured_functions_are_parsed)
+{
+	struct dv_capture capture;
+
+	CHECK_OK(dv_capture_parse("0xffffffff81000000:2+0x401000:0", &capture));
+	CHECK_EQ(capture.len, 2);
+	CHECK_EQ(capture.functions[0].strings_mask, 2);
+	CHECK_EQ(capture.functions[1].vaddr, 0x401000);
+	CHECK_ERROR(dv_capture_parse("0x401000:64", &capture), DV_ERROR_INVALID,
+		    "option capture: STRINGS has a bit for each of 6 arguments, not '64'");
+	CHECK_ERROR(dv_capture_parse("main:0", &capture), DV_ERROR_INVALID,
+		    "option capture: 'main:0' is not ADDRESS:STRINGS");
+}
+
+/* ---- stores become a history ---- */
+
+struct history {
+	struct {
+		uint64_t icount, until;
+		bool by_cpu;
+		uint8_t before[8], after[8];
+	} rows[8];
+	size_t len, wanted;
+};
+
+static bool on_write(void *context, const struct dv_write *w)
+{
+	struct history *h = context;
+
+	CHECK(h->len < DV_ARRAY_SIZE(h->rows));
+	h->rows[h->len].icount = w->icount;
+	h->rows[h->len].until = w->until_icount;
+	h->rows[h->len].by_cpu = w->by_cpu;
+	memcpy(h->rows[h->len].before, w->before, 8);
+	memcpy(h->rows[h->len].after, w->after, 8);
+	return ++h->len < h->wanted;
+}
+
+static void add_store(struct dv_look_result *found, uint64_t icount, uint64_t phys, uint32_t bytes, uint64_t value)
+{
+	struct dv_capture_record record = {.kind = DV_CAPTURE_WRITE};
+
+	record.write = (struct dv_capture_write){
+		.icount = icount, .phys = phys, .size_bytes = bytes, .value = {value}};
+	dv_buf_append(&found->records, &record, dv_capture_record_bytes(DV_CAPTURE_WRITE));
+}
+
+/* Eight bytes in two pages: 4 at 0x1ffc, 4 at 0x9000. */
+static const struct dv_writes_place place = {
+	.pieces = {{0x1ffc, 4}, {0x9000, 4}}, .pieces_len = 2, .bytes = 8};
+
+static void look_at(struct history *h, const char *before, const char *after, const uint64_t (*stores)[4], size_t len,
+		    bool *ret_more)
+{
+	struct dv_look_result found = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
+	struct dv_look look = {.to_icount = 1000};
+
+	found.began_icount = 5;
+	dv_buf_append(&found.before, before, 8);
+	dv_buf_append(&found.after, after, 8);
+	for (size_t i = 0; i < len; i++)
+		add_store(&found, stores[i][0], stores[i][1], (uint32_t)stores[i][2], stores[i][3]);
+	CHECK_OK(dv_writes_in_segment(&place, &look, &found, on_write, h, ret_more));
+	dv_look_result_deinit(&found);
+}
+
+TEST(writes_come_newest_first_with_the_values_around_them)
+{
+	/* The second begins before the place, the third covers its second page and more. */
+	static const uint64_t stores[][4] = {
+		{10, 0x1ffd, 1, 'X'}, {20, 0x1ff8, 8, 0x5a59000000000000}, {30, 0x9000, 8, 0x48474645}, };
+	struct history h = {.wanted = 8};
+	bool more;
+
+	look_at(&h, "abcdefgh", "aXYZEFGH", (const uint64_t[][4]){{10, 0x1ffd, 1, 'X'}, {20, 0x1ffe, 2, 0x5a59},
+								  {30, 0x9000, 8, 0x48474645}}, 3, &more);
+	CHECK(more);
+	CHECK_EQ(h.len, 3);
+	CHECK_EQ(h.rows[0].icount, 30);
+	CHECK(!memcmp(h.rows[0].before, "aXYZefgh", 8));
+	CHECK(!memcmp(h.rows[0].after, "aXYZEFGH", 8));
+	CHECK_EQ(h.rows[2].icount, 10);
+	CHECK(!memcmp(h.rows[2].before, "abcdefgh", 8));
+	CHECK(!memcmp(h.rows[2].after, "aXcdefgh", 8));
+	h.len = 0;
+	look_at(&h, "abcdefgh", "\0\0YZEFGH", stores, 3, &more);
+	/* 0x1ff8 + 8: its upper half lands in the first page's last four bytes. */
+	CHECK_EQ(h.rows[1].icount, 20);
+	CHECK(!memcmp(h.rows[1].after, "\0\0YZefgh", 8));
+}
+
+TEST(what_no_store_explains_is_said)
+{
+	static const uint64_t stores[][4] = {{10, 0x1ffc, 4, 0x64636261}};
+	struct history h = {.wanted = 8};
+	bool more;
+
+	look_at(&h, "........", "abcd..!.", stores, 1, &more);
+	CHECK_EQ(h.len, 2);
+	CHECK(!h.rows[0].by_cpu);
+	CHECK_EQ(h.rows[0].icount, 10);
+	CHECK_EQ(h.rows[0].until, 1000);
+	CHECK(!memcmp(h.rows[0].before, "abcd....", 8));
+	CHECK(!memcmp(h.rows[0].after, "abcd..!.", 8));
+	CHECK(h.rows[1].by_cpu);
+	CHECK(!memcmp(h.rows[1].after, "abcd....", 8));
+	h.len = 0;
+	look_at(&h, "........", ".......x", NULL, 0, &more);
+	CHECK_EQ(h.len, 1);
+	CHECK_EQ(h.rows[0].icount, 5);
+}
+
+TEST(the_search_ends_when_told)
+{
+	static const uint64_t stores[][4] = {{10, 0x1ffc, 4, 1}, {20, 0x1ffc, 4, 2}};
+	struct history h = {.wanted = 1};
+	bool more;
+
+	look_at(&h, "\0\0\0\0....", "\2\0\0\0....", stores, 2, &more);
+	CHECK(!more);
+	CHECK_EQ(h.len, 1);
+	CHECK_EQ(h.rows[0].icount, 20);
+}
+
+/* ---- prototypes ---- */
+
+/* long f(int n, const char *name, char *to, bool on, enum way way, struct file *file, ...) */
+static struct dv_btf *make_btf(void)
+{
+	struct btf *btf = btf__new_empty();
+	int integer = btf__add_int(btf, "int", 4, BTF_INT_SIGNED), letter = btf__add_int(btf, "char", 1, 0);
+	int boolean = btf__add_int(btf, "bool", 1, BTF_INT_BOOL), wide = btf__add_int(btf, "long", 8, BTF_INT_SIGNED);
+	int text = btf__add_ptr(btf, btf__add_const(btf, letter)), buffer = btf__add_ptr(btf, letter), way, file, proto;
+	struct dv_btf *ret = NULL;
+	const void *data;
+	uint32_t len;
+
+	way = btf__add_enum(btf, "way", 4);
+	btf__add_enum_value(btf, "WAY_UP", 1);
+	btf__add_enum_value(btf, "WAY_DOWN", 2);
+	file = btf__add_ptr(btf, btf__add_struct(btf, "file", 8));
+	proto = btf__add_func_proto(btf, wide);
+	btf__add_func_param(btf, "n", integer);
+	btf__add_func_param(btf, "name", text);
+	btf__add_func_param(btf, "to", buffer);
+	btf__add_func_param(btf, "on", boolean);
+	btf__add_func_param(btf, "way", way);
+	btf__add_func_param(btf, "file", file);
+	btf__add_func_param(btf, NULL, 0);
+	btf__add_func(btf, "f", BTF_FUNC_GLOBAL, proto);
+	btf__add_func(btf, "g", BTF_FUNC_STATIC, btf__add_func_proto(btf, 0));
+	data = btf__raw_data(btf, &len);
+	CHECK_OK(dv_btf_create(data, len, &ret));
+	btf__free(btf);
+	return ret;
+}
+
+static void check_text(struct dv_buf *buf, const char *want)
+{
+	char *text = dv_buf_steal_string(buf);
+
+	CHECK_STR(text, want);
+	free(text);
+}
+
+TEST(prototypes_are_as_c_writes_them)
+{
+	struct dv_btf *btf = make_btf();
+	struct dv_buf text = DV_BUF_INIT;
+	struct dv_prototype f, g;
+
+	CHECK_OK(dv_prototype_from_btf(btf, "f", &f));
+	dv_prototype_print(&f, "f", &text);
+	check_text(&text, "long f(int n, const char *name, char *to, bool on, enum way way, struct file *file, ...)");
+	CHECK_EQ(f.len, 6);
+	CHECK(f.is_variadic);
+	CHECK_OK(dv_prototype_from_btf(btf, "g", &g));
+	dv_prototype_print(&g, "g", &text);
+	check_text(&text, "void g(void)");
+	CHECK_ERROR(dv_prototype_from_btf(btf, "h", &g), DV_ERROR_NOT_FOUND, "BTF has no function h");
+	dv_prototype_deinit(&f);
+	dv_prototype_deinit(&g);
+	dv_btf_destroy(btf);
+}
+
+TEST(values_are_shown_by_their_types)
+{
+	static const struct {
+		size_t parameter;
+		uint64_t value;
+		const char *string, *want;
+	} rows[] = {
+		{0, 0xdeadbeefffffff9c, NULL, "-100"}, {0, 7, NULL, "7"},
+		{1, 0x1000, "/etc/\"x\"\n", "\"/etc/\\\"x\\\"\\x0a\""}, {1, 0, NULL, "NULL"}, {1, 0x1000, NULL, "0x1000"},
+		{2, 0x1000, "ignored", "0x1000"}, {3, 0xffffff01, NULL, "true"}, {3, 0xff00, NULL, "false"},
+		{4, 2, NULL, "WAY_DOWN"}, {4, 9, NULL, "9"}, {5, 0, NULL, "NULL"},
+	};
+	struct dv_btf *btf = make_btf();
+	struct dv_buf text = DV_BUF_INIT;
+	struct dv_prototype f;
+
+	CHECK_OK(dv_prototype_from_btf(btf, "f", &f));
+	for (size_t i = 0; i < DV_ARRAY_SIZE(rows); i++) {
+		dv_value_print(&f.parameters[rows[i].parameter], rows[i].value, btf, rows[i].string, &text);
+		check_text(&text, rows[i].want);
+	}
+	dv_prototype_deinit(&f);
+	dv_btf_destroy(btf);
+}
