@@ -252,10 +252,20 @@ static void parse_defaults(struct dv_trace_reader *r, struct dv_cursor c)
 
 /* Events */
 
+#define VISIT_EVENTS 1024 /* what a visitor gets at a time: stays in the nearest cache */
+
 struct found_event {
 	uint64_t type, iid, kind, track, timestamp;
 	bool is_delta;
 };
+
+static struct dv_error *give_events(struct dv_trace_reader *r)
+{
+	size_t count = r->events.n;
+
+	r->events.n = 0;
+	return r->visit(r->visit_context, r->events.v, count);
+}
 
 static struct dv_error *add_event(struct dv_trace_reader *r, const struct found_event *e)
 {
@@ -278,8 +288,10 @@ static struct dv_error *add_event(struct dv_trace_reader *r, const struct found_
 		event.function = name->function;
 		event.kind = e->kind < DV_SLICE_KINDS ? (uint8_t)e->kind : DV_SLICE_CALL;
 		event.type = DV_TRACE_BEGIN;
+		r->begins++;
 	} else if (e->type == EVENT_TYPE_END) {
 		event.type = DV_TRACE_END;
+		r->ends++;
 	} else {
 		return NULL;
 	}
@@ -287,7 +299,7 @@ static struct dv_error *add_event(struct dv_trace_reader *r, const struct found_
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = event;
-	return NULL;
+	return r->visit && r->events.n >= VISIT_EVENTS ? give_events(r) : NULL;
 }
 
 static void parse_track_event(struct dv_cursor c, struct found_event *e)
@@ -445,7 +457,6 @@ static struct dv_error *read_block(struct dv_trace_reader *r, const struct block
 {
 	const struct dv_trace_block_info *info = &place->info;
 	const uint8_t *data = r->file.data + info->offset;
-	uint64_t begins = 0;
 
 	if (libdeflate_crc32(0, data, info->file_bytes) != place->crc32)
 		return dv_error_new(DV_ERROR_FORMAT, "its checksum is wrong");
@@ -456,11 +467,11 @@ static struct dv_error *read_block(struct dv_trace_reader *r, const struct block
 	if (!dv_buf_reserve(&r->raw, info->raw_bytes + 1))
 		return dv_error_no_memory();
 	DV_TRY(read_packets(r, dv_cursor_make(data, info->file_bytes)));
-	for (size_t i = 0; i < r->events.n; i++)
-		begins += r->events.v[i].type == DV_TRACE_BEGIN;
-	if (begins != info->begins || r->events.n - begins != info->ends)
+	if (r->visit)
+		DV_TRY(give_events(r));
+	if (r->begins != info->begins || r->ends != info->ends)
 		return dv_error_new(DV_ERROR_FORMAT, "it holds %llu begins and %llu ends, not %llu and %llu",
-				    (unsigned long long)begins, (unsigned long long)(r->events.n - begins),
+				    (unsigned long long)r->begins, (unsigned long long)r->ends,
 				    (unsigned long long)info->begins, (unsigned long long)info->ends);
 	return NULL;
 }
@@ -470,8 +481,7 @@ static struct dv_error *copy_error(const struct dv_error *err)
 	return dv_error_new(err->code, "%s", err->message);
 }
 
-struct dv_error *dv_trace_reader_read_block(struct dv_trace_reader *r, size_t block,
-					    const struct dv_trace_event **ret, size_t *ret_count)
+static struct dv_error *decode(struct dv_trace_reader *r, size_t block)
 {
 	const struct block_place *place;
 	struct dv_error *err;
@@ -479,19 +489,35 @@ struct dv_error *dv_trace_reader_read_block(struct dv_trace_reader *r, size_t bl
 	dv_assert(block < r->blocks.n);
 	place = &r->blocks.v[block];
 	r->events.n = 0;
+	r->begins = r->ends = 0;
 	r->generation++;
 	r->has_clock = r->default_is_delta = false;
 	r->default_track = 0;
 	err = read_block(r, place);
-	if (err && err->code == DV_ERROR_NO_MEMORY)
+	if (err && (err->code == DV_ERROR_NO_MEMORY || err->code == DV_ERROR_CANCELLED))
 		return err;
 	if (err) {
 		err = dv_error_prefix(err, "%s: offset %llu: block %zu", r->name,
 				      (unsigned long long)place->info.offset, block);
 		reader_damaged(r, copy_error(err));
-		return err;
 	}
+	return err;
+}
+
+struct dv_error *dv_trace_reader_read_block(struct dv_trace_reader *r, size_t block,
+					    const struct dv_trace_event **ret, size_t *ret_count)
+{
+	r->visit = NULL;
+	DV_TRY(decode(r, block));
 	*ret = r->events.v;
 	*ret_count = r->events.n;
 	return NULL;
+}
+
+struct dv_error *dv_trace_reader_visit_block(struct dv_trace_reader *r, size_t block, dv_trace_events_fn fn,
+					     void *context)
+{
+	r->visit = fn;
+	r->visit_context = context;
+	return decode(r, block);
 }

@@ -527,6 +527,21 @@ struct dv_error *dv_trace_reader_open_bytes(const void *data, size_t len, const 
 	return NULL;
 }
 
+struct dv_error *dv_trace_reader_again(const struct dv_trace_reader *r, struct dv_trace_reader **ret)
+{
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *again = NULL;
+
+	DV_TRY(new_reader(r->name, &again));
+	again->file = r->file;
+	again->is_again = true;
+	again->blocks = (__typeof__(again->blocks)){r->blocks.v, r->blocks.n, r->blocks.cap};
+	again->inflate = libdeflate_alloc_decompressor();
+	if (!again->inflate)
+		return dv_error_no_memory();
+	*ret = dv_steal(again);
+	return NULL;
+}
+
 void dv_trace_reader_close(struct dv_trace_reader *r)
 {
 	if (!r)
@@ -536,7 +551,8 @@ void dv_trace_reader_close(struct dv_trace_reader *r)
 	free(r->strings.v);
 	free(r->command.v);
 	free(r->notes.v);
-	free(r->blocks.v);
+	if (!r->is_again)
+		free(r->blocks.v);
 	free(r->states.v);
 	free(r->switches.v);
 	free(r->console.v);

@@ -4,7 +4,8 @@
  * full), or damaged. All up to the damage can be read; dv_trace_reader_damage() says where it is and
  * what was found. It knows our own subset of Perfetto's format, no more.
  *
- * The file is mapped. A reader is used by one thread at a time.
+ * The file is mapped. A reader is used by one thread at a time; dv_trace_reader_again() makes more of
+ * them for more threads.
  */
 #ifndef DV_TRACE_READER_H
 #define DV_TRACE_READER_H
@@ -159,6 +160,20 @@ static inline bool dv_trace_module_is_at(const struct dv_trace_module *m, uint64
  */
 struct dv_error *dv_trace_reader_read_block(struct dv_trace_reader *r, size_t block,
 					    const struct dv_trace_event **ret, size_t *ret_count);
+
+/*
+ * As above, but gives the events in pieces while it decodes. Events may have been given when it fails;
+ * an error of fn's is passed on.
+ */
+typedef struct dv_error *(*dv_trace_events_fn)(void *context, const struct dv_trace_event *events, size_t count);
+struct dv_error *dv_trace_reader_visit_block(struct dv_trace_reader *r, size_t block, dv_trace_events_fn fn,
+					     void *context);
+
+/*
+ * Another reader of the same file, for another thread: it reads blocks and numbers functions by itself,
+ * and has no threads, switches or metadata. r must outlive it and is not changed. Errors: NO_MEMORY.
+ */
+struct dv_error *dv_trace_reader_again(const struct dv_trace_reader *r, struct dv_trace_reader **ret);
 
 struct dv_trace_slice {
 	uint64_t thread_id;

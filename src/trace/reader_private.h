@@ -46,6 +46,7 @@ struct block_name {
 struct dv_trace_reader {
 	struct dv_mapped_file file; /* owned when is_mapped */
 	bool is_mapped;
+	bool is_again; /* file and blocks belong to another reader */
 	char *name; /* for messages */
 	struct dv_trace_metadata metadata;
 	DV_TRACE_VEC(char *) strings; /* owned, of everything below */
@@ -68,6 +69,9 @@ struct dv_trace_reader {
 	uint32_t generation;
 	DV_TRACE_VEC(struct block_name) names; /* by iid */
 	DV_TRACE_VEC(struct dv_trace_event) events;
+	dv_trace_events_fn visit; /* NULL: events are kept for the whole block */
+	void *visit_context;
+	uint64_t begins, ends;
 	uint64_t clock_icount, default_track;
 	bool has_clock, default_is_delta;
 };
