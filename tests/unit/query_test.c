@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The query engine against slow and simple answers. */
+#include <stdlib.h>
+#include "query_trace.h"
+#include "test.h"
+
+#define DEPTHS 4096
+
+static char trace_path[4096];
+
+static struct dv_query *open_trace(uint64_t seed, uint32_t events, bool held, unsigned threads)
+{
+	struct dv_query_options options = {.threads = threads, .no_cache = true};
+	struct dv_query *q;
+
+	snprintf(trace_path, sizeof(trace_path), "%s/t.dvtrace", test_dir());
+	make_trace(trace_path, seed, events, held);
+	CHECK_OK(dv_query_open(trace_path, &options, &q));
+	return q;
+}
+
+static uint32_t utid_of(const struct dv_query *q, uint64_t thread_id)
+{
+	return (uint32_t)thread_id - 1; /* declared in order */
+}
+
+/* Two slices of one start and depth on a thread (both empty) may be in either order. */
+static void check_slices(uint64_t seed, uint32_t events, bool held, unsigned threads)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(seed, events, held, threads);
+	struct reference ref;
+	uint8_t *seen;
+
+	reference_init(&ref, trace_path);
+	CHECK_EQ(dv_query_info(q)->slices, ref.count);
+	CHECK_EQ(dv_query_info(q)->threads, TRACE_THREADS);
+	seen = calloc(ref.count + 1, 1);
+	for (size_t i = 0; i < ref.count; i++) {
+		const struct dv_trace_slice *want = &ref.slices[i];
+		uint32_t id = dv_query_id_at(q, want->start_icount);
+		struct dv_query_slice got;
+		bool found = false;
+
+		for (; !found && dv_query_slice(q, id, &got) && got.start_icount == want->start_icount; id++) {
+			const struct dv_query_function *f = dv_query_function(q, got.function);
+			uint64_t dur = want->is_open ? DV_QUERY_OPEN : want->end_icount - want->start_icount;
+
+			found = !seen[id] && got.utid == utid_of(q, want->thread_id) && got.depth == want->depth &&
+				got.dur_icount == dur && got.cpu_icount == want->cpu_icount &&
+				got.own_icount == want->own_icount && got.kind == want->kind &&
+				!strcmp(f->slice_name, dv_trace_reader_function(ref.reader, want->function)->is.name);
+			seen[id] |= found;
+		}
+		if (!found)
+			test_fail(__FILE__, __LINE__, "slice %zu: start %" PRIu64 " thread %" PRIu64 " depth %u is not there",
+				  i, want->start_icount, want->thread_id, want->depth);
+	}
+	free(seen);
+	reference_deinit(&ref);
+}
+
+TEST(slices_one_thread)
+{
+	check_slices(1, 40000, false, 1);
+}
+
+TEST(slices_four_threads)
+{
+	check_slices(2, 60000, false, 4);
+}
+
+TEST(slices_held_back)
+{
+	check_slices(3, 60000, true, 3);
+}
+
+TEST(ids_and_parents)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(4, 50000, true, 2);
+	struct dv_query_slice s, parent;
+	uint32_t stack[DEPTHS];
+	uint64_t before = 0;
+
+	for (uint32_t id = 0; dv_query_slice(q, id, &s); id++) {
+		CHECK(s.start_icount >= before);
+		before = s.start_icount;
+		CHECK_EQ(s.parent == DV_QUERY_NONE, s.depth == 0);
+		CHECK_EQ(dv_query_ancestors(q, id, stack, DEPTHS), s.depth);
+		if (!s.depth)
+			continue;
+		CHECK_EQ(stack[s.depth - 1], s.parent);
+		CHECK(s.parent < id && dv_query_slice(q, s.parent, &parent));
+		CHECK(parent.track == s.track && parent.depth == s.depth - 1);
+		CHECK(parent.start_icount <= s.start_icount);
+		if (parent.dur_icount != DV_QUERY_OPEN)
+			CHECK(s.dur_icount != DV_QUERY_OPEN &&
+			      s.start_icount + s.dur_icount <= parent.start_icount + parent.dur_icount);
+	}
+	CHECK(!dv_query_slice(q, dv_query_info(q)->slices, &s));
+	CHECK(!dv_query_slice(q, DV_QUERY_NONE, &s));
+}
+
+TEST(children_are_those_with_this_parent)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(5, 8000, false, 2);
+	uint32_t n = dv_query_info(q)->slices, *got = malloc((n + 1) * sizeof(*got));
+	struct dv_query_slice s;
+
+	for (uint32_t id = 0; id < n; id += 7) {
+		size_t count = dv_query_children(q, id, got, n), at = 0;
+
+		for (uint32_t i = 0; i < n; i++) {
+			CHECK(dv_query_slice(q, i, &s));
+			if (s.parent == id)
+				CHECK(at < count && got[at++] == i);
+		}
+		CHECK_EQ(at, count);
+	}
+	free(got);
+}
+
+static uint64_t end_of(const struct dv_query_slice *s)
+{
+	return s->dur_icount == DV_QUERY_OPEN ? UINT64_MAX : s->start_icount + s->dur_icount;
+}
+
+TEST(stack_at)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(6, 12000, false, 2);
+	uint64_t last = dv_query_info(q)->last_icount, random = 7;
+	uint32_t n = dv_query_info(q)->slices, got[DEPTHS];
+	struct dv_query_slice s;
+
+	for (int round = 0; round < 300; round++) {
+		uint64_t at = (random = random * 6364136223846793005ull + 1) >> 24;
+		uint32_t track = (uint32_t)(round % TRACE_THREADS);
+		size_t count, depth = 0;
+
+		at %= last + 2;
+		if (round % 3 && dv_query_slice(q, (uint32_t)(random >> 33) % n, &s)) {
+			at = s.start_icount;
+			track = s.track;
+		}
+		count = dv_query_stack_at(q, track, at, got, DEPTHS);
+		for (uint32_t i = 0; i < n; i++) {
+			CHECK(dv_query_slice(q, i, &s));
+			if (s.track == track && s.start_icount <= at && end_of(&s) > at)
+				CHECK(depth < count && got[depth++] == i);
+		}
+		CHECK_EQ(depth, count);
+	}
+}
+
+static void check_timeline(const struct dv_query *q, uint32_t track, uint64_t from, uint64_t to, uint64_t bucket)
+{
+	uint32_t depths = dv_query_track(q, track)->depths;
+	struct dv_query_timeline *t;
+	struct dv_query_slice s;
+	size_t at = 0;
+
+	CHECK_OK(dv_query_timeline(q, track, from, to, bucket, 0, &t));
+	for (uint32_t depth = 0; depth < depths; depth++) {
+		uint64_t current = UINT64_MAX;
+		uint32_t count = 0;
+
+		for (uint32_t i = 0; dv_query_slice(q, i, &s) && s.start_icount < to; i++) {
+			uint64_t b;
+
+			if (s.track != track || s.depth != depth || (s.start_icount < from && end_of(&s) <= from))
+				continue;
+			b = s.start_icount < from ? UINT64_MAX - 1 : bucket ? (s.start_icount - from) / bucket : i;
+			if (b == current) {
+				count++;
+				CHECK(t->dur_icount[at - 1] >= s.dur_icount);
+				CHECK_EQ(t->count[at - 1] >= count, true);
+				continue;
+			}
+			if (current != UINT64_MAX)
+				CHECK_EQ(t->count[at - 1], count);
+			CHECK(at < t->len);
+			CHECK_EQ(t->depth[at], depth);
+			CHECK(t->id[at] >= i);
+			CHECK(t->dur_icount[at] >= s.dur_icount);
+			at++;
+			current = b;
+			count = 1;
+		}
+		if (current != UINT64_MAX)
+			CHECK_EQ(t->count[at - 1], count);
+	}
+	CHECK_EQ(at, t->len);
+	for (size_t i = 0; i < t->len; i++) {
+		CHECK(dv_query_slice(q, t->id[i], &s));
+		CHECK(s.start_icount == t->start_icount[i] && s.dur_icount == t->dur_icount[i] && s.track == track);
+		CHECK(s.function == t->function[i] && s.kind == t->kind[i] && s.depth == t->depth[i]);
+	}
+	free(t);
+}
+
+TEST(timeline)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(8, 20000, true, 2);
+	uint64_t first = dv_query_info(q)->first_icount, span = dv_query_info(q)->last_icount - first;
+
+	for (uint32_t track = 0; track < TRACE_THREADS; track += 3) {
+		check_timeline(q, track, 0, UINT64_MAX, span / 50);
+		check_timeline(q, track, first, first + span + 1, span / 3000);
+		check_timeline(q, track, first + span / 3, first + span / 2, 1 << 20);
+		check_timeline(q, track, first + 20000, first + 60000, 64);
+		check_timeline(q, track, first + 20000, first + 90000, 0);
+	}
+	check_timeline(q, 1, 500, 500, 10);
+}
+
+TEST(function_stats)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(9, 50000, false, 3);
+	uint32_t functions = dv_query_info(q)->functions, stack[DEPTHS];
+	struct dv_query_function_stats *want = calloc(functions, sizeof(*want)), *got;
+	struct dv_query_slice s, outer;
+	size_t n, at = 0;
+
+	for (uint32_t id = 0; dv_query_slice(q, id, &s); id++) {
+		bool recursive = false;
+		size_t depth = dv_query_ancestors(q, id, stack, DEPTHS);
+
+		for (size_t i = 0; i < depth; i++)
+			recursive |= dv_query_slice(q, stack[i], &outer) && outer.function == s.function;
+		want[s.function].own_icount += s.own_icount;
+		want[s.function].total_icount += recursive ? 0 : s.cpu_icount;
+		if (!want[s.function].calls++ || s.cpu_icount < want[s.function].min_icount)
+			want[s.function].min_icount = s.cpu_icount;
+		if (s.cpu_icount > want[s.function].max_icount)
+			want[s.function].max_icount = s.cpu_icount;
+	}
+	for (int round = 0; round < 2; round++) {
+		/* The same by the tree: an area that is all but says a thread's worth less. */
+		struct dv_query_area area = DV_QUERY_WHOLE;
+
+		area.from_icount = round ? dv_query_info(q)->first_icount + 1 : 0;
+		CHECK_OK(dv_query_function_stats(q, &area, NULL, &got, &n));
+		at = 0;
+		for (uint32_t f = 0; f < functions; f++) {
+			if (!want[f].calls)
+				continue;
+			CHECK(at < n && got[at].function == f);
+			if (!round) {
+				CHECK_EQ(got[at].calls, want[f].calls);
+				CHECK_EQ(got[at].own_icount, want[f].own_icount);
+				CHECK_EQ(got[at].total_icount, want[f].total_icount);
+				CHECK_EQ(got[at].min_icount, want[f].min_icount);
+				CHECK_EQ(got[at].max_icount, want[f].max_icount);
+			} else {
+				CHECK(want[f].own_icount - got[at].own_icount <= 1);
+				CHECK(want[f].calls - got[at].calls <= 1);
+				CHECK(want[f].total_icount - got[at].total_icount <= 1);
+			}
+			at++;
+		}
+		CHECK_EQ(at, n);
+		free(got);
+	}
+	free(want);
+}
+
+TEST(search)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(10, 30000, false, 2);
+	_cleanup_(dv_query_search_destroyp) struct dv_query_search *search = NULL, *part = NULL, *none = NULL;
+	uint32_t counts[64] = {0}, id = 0, n = 0;
+	uint64_t bucket = dv_query_info(q)->last_icount / 64 + 1, sum = 0, by_track = 0;
+	struct dv_query_slice s;
+
+	CHECK_OK(dv_query_search_create(q, "Function_1?", false, &search));
+	CHECK_EQ(dv_query_search_functions(search), 10);
+	CHECK_OK(dv_query_search_create(q, "[mod] function_7", true, &none)); /* a set of letters, then more */
+	CHECK_EQ(dv_query_search_count(none, DV_QUERY_ALL_TRACKS), 0);
+	CHECK_OK(dv_query_search_create(q, "mod", true, &part));
+	CHECK_EQ(dv_query_search_functions(part), 13);
+	for (uint32_t i = 0; dv_query_slice(q, i, &s); i++) {
+		const char *name = dv_query_function(q, s.function)->name;
+		bool want = strlen(name) == 11 && name[9] == '1';
+
+		CHECK_EQ(dv_query_search_matches(search, s.function), want);
+		if (!want)
+			continue;
+		CHECK_EQ(dv_query_search_next(search, DV_QUERY_ALL_TRACKS, id), i);
+		CHECK_EQ(dv_query_search_prev(search, s.track, i), i);
+		id = i + 1;
+		n++;
+	}
+	CHECK_EQ(dv_query_search_next(search, DV_QUERY_ALL_TRACKS, id), DV_QUERY_NONE);
+	CHECK_EQ(dv_query_search_count(search, DV_QUERY_ALL_TRACKS), n);
+	dv_query_search_buckets(search, DV_QUERY_ALL_TRACKS, 0, bucket, counts, 64);
+	for (int i = 0; i < 64; i++)
+		sum += counts[i];
+	for (uint32_t t = 0; t < TRACE_THREADS; t++)
+		by_track += dv_query_search_count(search, t);
+	CHECK_EQ(sum, n);
+	CHECK_EQ(by_track, n);
+}
