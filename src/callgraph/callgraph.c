@@ -211,9 +211,13 @@ static NOINLINE void on_rename(struct dv_callgraph *cg, const struct dv_event *e
 {
 	struct dv_task *task = (struct dv_task *)(uintptr_t)e->a;
 	uint64_t *place = dv_map_get(&cg->by_task, task->vaddr);
+	struct thread *t = place ? (struct thread *)(uintptr_t)*place : NULL;
 
-	if (place)
-		update_thread(cg, (struct thread *)(uintptr_t)*place, task, dv_event_icount(e));
+	/* A thread that has not run yet is named when it does. */
+	if (t) {
+		t->execs |= e->b && t == cg->current[dv_event_cpu(e)];
+		update_thread(cg, t, task, dv_event_icount(e));
+	}
 	free(task);
 }
 
@@ -317,8 +321,10 @@ static inline void on_call(struct dv_callgraph *cg, struct thread *t, const stru
 
 	cg->counts.calls++;
 	/* A call into the middle of a known function: return-stack stuffing, a thunk's inner call. */
-	if (__builtin_expect(!(flags & DV_TARGET_CALLABLE), 0))
+	if (__builtin_expect(!(flags & DV_TARGET_CALLABLE), 0)) {
+		t->made_slot = e->a;
 		return;
+	}
 	top = thread_top(t);
 	if (top) {
 		if ((top->flags & FRAME_KERNEL) && !dv_is_kernel_vaddr(e->b) && !dv_is_kernel_vaddr(e->a))
@@ -370,6 +376,64 @@ static NOINLINE void on_jump(struct dv_callgraph *cg, struct thread *t, const st
 		jump_to(cg, t, top->slot, e->b, icount);
 }
 
+/* Nearer than this to its slot, a return address was moved and not made (PUSH_AND_CLEAR_REGS save_ret=1). */
+#define MOVED_BYTES 256
+
+/* The entry code's helpers (error_entry, paranoid_entry) take their return address along on top of what
+ * they push: they, or what they jump on to (sync_regs), return below their slot, into the entry that
+ * called them. Gives how many frames end, or 0. */
+static uint32_t moved_frames(const struct thread *t, uint64_t slot)
+{
+	const struct frame *top = &t->frames[t->len - 1];
+	uint32_t n = tail_chain(t, top->slot);
+	const struct frame *caller = n < t->len ? top - n : NULL;
+
+	return caller && top->slot - slot < MOVED_BYTES &&
+	       (caller->kind == DV_SLICE_EXCEPTION || caller->kind == DV_SLICE_INTERRUPT) ? n : 0;
+}
+
+/* Into the function that is on top anyway: whoever was there before it has been closed. */
+static bool is_resumed(struct dv_callgraph *cg, const struct thread *t, uint64_t vaddr)
+{
+	const struct frame *top = &t->frames[t->len - 1];
+
+	return cg->options.function_at && dv_is_kernel_vaddr(vaddr) &&
+	       cg->options.function_at(cg->options.resolve_context, vaddr) == top->key;
+}
+
+static void count_unmatched(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
+{
+	const struct frame *top = thread_top(t);
+
+	if (!t->task_vaddr)
+		cg->counts.early_returns++;
+	else if (e->a == t->made_slot || (top && is_resumed(cg, t, e->b)))
+		cg->counts.made_returns++;
+	else if (!thread_has_above(t, e->a))
+		cg->counts.outer_returns++;
+	else
+		cg->counts.unmatched_returns++;
+}
+
+/* No frame has this slot: a return address that was pushed by hand (a thunk's, a new task's first
+ * return), that was moved, or that lies where no call was seen. */
+static NOINLINE void return_without_frame(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e,
+					  uint64_t icount)
+{
+	struct frame *top = thread_top(t);
+
+	if (top && (top->flags & FRAME_KERNEL) && !dv_is_kernel_vaddr(e->b) && !dv_is_kernel_vaddr(e->a))
+		thread_leave_kernel(&cg->policy, t, icount);
+	thread_drop_stale(&cg->policy, t, e->a, icount);
+	top = thread_top(t);
+	if ((top && (top->flags & FRAME_THUNK)) || (resolve(cg, e->b) & DV_TARGET_ENTRY))
+		jump_to(cg, t, e->a + 8, e->b, icount);
+	else if (top && moved_frames(t, e->a))
+		thread_truncate(&cg->policy, t, t->len - moved_frames(t, e->a), icount);
+	else
+		count_unmatched(cg, t, e);
+}
+
 static inline void on_return(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	struct frame *top = thread_top(t);
@@ -387,13 +451,7 @@ static inline void on_return(struct dv_callgraph *cg, struct thread *t, const st
 		thread_truncate(&cg->policy, t, (uint32_t)index, icount);
 		return;
 	}
-	/* A return address that was pushed by hand: a thunk's, or a new task's first return. */
-	thread_drop_stale(&cg->policy, t, e->a, icount);
-	top = thread_top(t);
-	if ((top && (top->flags & FRAME_THUNK)) || (resolve(cg, e->b) & DV_TARGET_ENTRY))
-		jump_to(cg, t, e->a + 8, e->b, icount);
-	else
-		cg->counts.unmatched_returns++;
+	return_without_frame(cg, t, e, icount);
 }
 
 static NOINLINE void on_enter(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
@@ -411,12 +469,36 @@ static NOINLINE void on_enter(struct dv_callgraph *cg, struct thread *t, const s
 	     FRAME_KERNEL);
 }
 
+static NOINLINE void on_signal(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
+{
+	if (t->signal_count == MAX_SIGNALS)
+		memmove(t->signals, t->signals + 1, --t->signal_count * sizeof(t->signals[0]));
+	t->signals[t->signal_count++] = e->b;
+}
+
+/* The thread is in user mode again, perhaps elsewhere than where it left it. */
+static void leave_to_user(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+{
+	bool is_handler = t->signal_count && e->b == t->signals[t->signal_count - 1];
+
+	thread_leave_kernel(&cg->policy, t, icount);
+	if (t->execs)
+		thread_truncate(&cg->policy, t, 0, icount);
+	else if (e->a)
+		thread_drop_stale(&cg->policy, t, e->a - 8, icount);
+	/* Called by the kernel: a signal's handler, or a new program's first function. */
+	if (is_handler || (t->execs && e->b))
+		push(cg, t, e->a, icount, e->b, DV_SLICE_CALL, frame_flags(resolve(cg, e->b), e->b));
+	t->signal_count = (uint8_t)(t->execs ? 0 : t->signal_count - is_handler);
+	t->execs = false;
+}
+
 static NOINLINE void on_leave(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	int64_t index;
 
-	if (e->b) {
-		thread_leave_kernel(&cg->policy, t, icount);
+	if (!dv_is_kernel_vaddr(e->b)) {
+		leave_to_user(cg, t, e, icount);
 		return;
 	}
 	index = thread_find_entry(t, e->a);
@@ -456,6 +538,9 @@ static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 		break;
 	case DV_EVENT_PRINT:
 		on_print(cg, t, e, icount);
+		break;
+	case DV_EVENT_SIGNAL:
+		on_signal(cg, t, e);
 		break;
 	case DV_EVENT_SYMBOLS:
 		memset(cg->cache, 0, sizeof(cg->cache));

@@ -48,6 +48,8 @@ struct dv_frame_sink {
 };
 
 struct dv_callgraph_options {
+	/* The function that a kernel address lies in, by its key; 0: not known. NULL: none is known. */
+	uint64_t (*function_at)(void *context, uint64_t vaddr);
 	/* Flags of enum dv_target_flags; asked once per address until a DV_EVENT_SYMBOLS. */
 	unsigned (*resolve)(void *context, uint64_t vaddr);
 	void *resolve_context;
@@ -73,8 +75,15 @@ void dv_callgraph_feed(struct dv_callgraph *cg, const struct dv_event *events, s
  * open (the recording ended inside them). */
 void dv_callgraph_finish(struct dv_callgraph *cg, uint64_t icount);
 
+/*
+ * Returns that close no frame, by what they are. `early`: before the kernel ran (16-bit code, the
+ * firmware's own stacks). `outer`: out of a call that was made before its thread was seen (a fork's child
+ * returns out of its parent's calls). `made`: a return address that was put there by hand, to go somewhere
+ * (trampolines of ftrace and kretprobes; RSB stuffing). What is left is unmatched: not explained.
+ */
 struct dv_callgraph_counts {
-	uint64_t calls, returns, unmatched_returns, stale_frames, threads, dropped_frames;
+	uint64_t calls, returns, early_returns, outer_returns, made_returns, unmatched_returns;
+	uint64_t stale_frames, threads, dropped_frames;
 };
 struct dv_callgraph_counts dv_callgraph_counts(const struct dv_callgraph *cg);
 

@@ -17,11 +17,13 @@ enum dv_event_kind {
 	DV_EVENT_ENTER,	   /* an interrupt, exception or system call. a: stack pointer (of a system call:
 			      its key, see dv_syscall_key), b: entry address;
 			      icount is that of the entry's first instruction */
-	DV_EVENT_LEAVE,	   /* iret, sysret. a: stack pointer before it, b: 1 when to user mode */
+	DV_EVENT_LEAVE,	   /* iret, sysret. b: where to; 0: to user mode, no more is known. a: to the kernel, the
+			      stack pointer before it; to user mode, the one after it */
 	DV_EVENT_SWITCH,   /* a: struct dv_event_switch *, freed by the machine */
-	DV_EVENT_RENAME,   /* a: struct dv_task * (comm is news), freed by the machine */
+	DV_EVENT_RENAME,   /* a: struct dv_task * (comm is news), freed by the machine. b: 1 when by exec */
 	DV_EVENT_FORK,	   /* a: struct dv_task *, made by the running thread, freed by the machine */
 	DV_EVENT_PRINT,	   /* a: struct dv_event_print *, freed by the machine */
+	DV_EVENT_SIGNAL,   /* the running thread is sent to a signal handler when it leaves the kernel. b: handler */
 	DV_EVENT_SYMBOLS,  /* addresses resolve anew. b: 1 when the slide is known, a: the slide */
 };
 

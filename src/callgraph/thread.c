@@ -139,6 +139,19 @@ int64_t thread_find_slot(const struct thread *t, uint64_t slot)
 	return (int64_t)i - 1;
 }
 
+bool thread_has_above(const struct thread *t, uint64_t slot)
+{
+	uint64_t limit = stack_bytes(slot);
+
+	for (uint32_t i = t->len; i; i--) {
+		uint64_t above = t->frames[i - 1].slot - slot;
+
+		if (above && above < limit)
+			return true;
+	}
+	return false;
+}
+
 static bool is_entry(const struct frame *f)
 {
 	return f->kind == DV_SLICE_INTERRUPT || f->kind == DV_SLICE_EXCEPTION || f->kind == DV_SLICE_SYSCALL;

@@ -25,6 +25,9 @@ struct frame {
 	uint8_t flags;
 };
 
+/* Signals that are delivered at one return to user mode: beyond, the oldest handler has no frame. */
+#define MAX_SIGNALS 4
+
 struct thread {
 	struct dv_trace_thread info;
 	uint64_t task_vaddr; /* 0: what ran before the kernel */
@@ -35,6 +38,10 @@ struct thread {
 	uint32_t first_held; /* frames before this one are not held */
 	bool selected;	     /* passes the filter's `during` */
 	bool on_held_list;
+	uint64_t made_slot; /* where a call into the middle of a function put its return address */
+	uint64_t signals[MAX_SIGNALS]; /* handlers to be entered, the last one first */
+	uint8_t signal_count;
+	bool execs; /* in exec: what was called before is gone when it leaves the kernel */
 };
 
 /* What the frames' life needs to know of the whole. */
@@ -118,6 +125,8 @@ static inline void thread_drop_stale(struct frame_policy *policy, struct thread 
 void thread_leave_kernel(struct frame_policy *policy, struct thread *t, uint64_t icount);
 /* Index of the frame whose return address lies at slot (the oldest of a tail-call chain), or -1. */
 int64_t thread_find_slot(const struct thread *t, uint64_t slot);
+/* Whether a frame lies above slot on the same stack. */
+bool thread_has_above(const struct thread *t, uint64_t slot);
 /* Index of the entry frame that a return from interrupt with this stack pointer closes, or -1. */
 int64_t thread_find_entry(const struct thread *t, uint64_t stack_pointer);
 /* Begins what was held and is long enough at icount. */

@@ -51,6 +51,8 @@ static bool add_slice(void *context, const struct dv_trace_slice *slice)
 	function->cpu_icount += slice->cpu_icount;
 	summary->slices++;
 	summary->own_icount += slice->own_icount;
+	if (slice->depth >= summary->max_depth)
+		summary->max_depth = slice->depth + 1;
 	summary->interrupts += slice->kind == DV_SLICE_INTERRUPT;
 	summary->exceptions += slice->kind == DV_SLICE_EXCEPTION;
 	summary->syscalls += slice->kind == DV_SLICE_SYSCALL;
@@ -137,6 +139,29 @@ static struct dv_error *count_threads(struct dv_summary *summary)
 	return NULL;
 }
 
+/* The last note of a key counts. */
+static uint64_t note_number(const struct dv_trace_metadata *metadata, const char *key)
+{
+	for (size_t i = metadata->note_count; i; i--) {
+		if (!strcmp(metadata->notes[i - 1].key, key))
+			return strtoull(metadata->notes[i - 1].value, NULL, 10);
+	}
+	return 0;
+}
+
+static void take_returns(struct dv_summary *summary)
+{
+	const struct dv_trace_metadata *metadata = dv_trace_reader_metadata(summary->reader);
+
+	summary->returns = (struct dv_summary_returns){
+		.all = note_number(metadata, "returns"),
+		.early = note_number(metadata, "early_returns"),
+		.outer = note_number(metadata, "outer_returns"),
+		.made = note_number(metadata, "made_returns"),
+		.unmatched = note_number(metadata, "unmatched_returns"),
+	};
+}
+
 struct dv_error *dv_summary_of_trace(const char *path, struct dv_summary *ret)
 {
 	_cleanup_summary_ struct dv_summary summary = {0};
@@ -145,6 +170,7 @@ struct dv_error *dv_summary_of_trace(const char *path, struct dv_summary *ret)
 
 	DV_TRY(dv_trace_reader_open(path, &summary.reader));
 	DV_TRY(count_threads(&summary));
+	take_returns(&summary);
 	err = dv_trace_reader_slices(summary.reader, add_slice, &pass);
 	if (!err && pass.no_memory)
 		err = dv_error_no_memory();
@@ -244,6 +270,29 @@ static void print_state(FILE *to, const struct dv_summary *summary)
 		fprintf(to, "end           cut off: its writer did not finish it\n");
 }
 
+static void print_stacks(FILE *to, const struct dv_summary *summary)
+{
+	const struct dv_summary_returns *r = &summary->returns;
+	char all[16], early[16], outer[16], made[16], unmatched[16];
+
+	fprintf(to, "stacks        at most %" PRIu32 " frames deep", summary->max_depth);
+	if (r->all)
+		fprintf(to, "; of %s returns %s closed no frame of theirs\n"
+			    "              (besides %s before the kernel ran, %s out of calls made before their thread\n"
+			    "              began, as a fork's child does, and %s that are jumps in truth)",
+			dv_format_count(r->all, all), dv_format_count(r->unmatched, unmatched),
+			dv_format_count(r->early, early), dv_format_count(r->outer, outer),
+			dv_format_count(r->made, made));
+	fputc('\n', to);
+}
+
+static json_t *returns_to_json(const struct dv_summary_returns *r)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "all", (json_int_t)r->all, "early", (json_int_t)r->early,
+			 "outer", (json_int_t)r->outer, "made", (json_int_t)r->made, "unmatched",
+			 (json_int_t)r->unmatched);
+}
+
 void dv_summary_print(FILE *to, const struct dv_summary *summary)
 {
 	const struct dv_trace_metadata *metadata = dv_trace_reader_metadata(summary->reader);
@@ -257,6 +306,7 @@ void dv_summary_print(FILE *to, const struct dv_summary *summary)
 		dv_format_count(summary->exceptions, b));
 	fprintf(to, "threads       %s (%s processes), %s context switches\n", dv_format_count(summary->threads, a),
 		dv_format_count(summary->processes, b), dv_format_count(metadata->switches, c));
+	print_stacks(to, summary);
 	fprintf(to, "trace         %s, %.2f bytes per call\n", dv_format_bytes(metadata->file_bytes, a),
 		(double)metadata->file_bytes / (double)(summary->slices ? summary->slices : 1));
 	print_state(to, summary);
@@ -299,6 +349,8 @@ struct dv_error *dv_summary_to_json(const struct dv_summary *summary, json_t **r
 			 "top", top);
 	if (!json)
 		return dv_error_no_memory();
+	json_object_set_new(json, "max_depth", json_integer(summary->max_depth));
+	json_object_set_new(json, "returns", returns_to_json(&summary->returns));
 	*ret = json;
 	return NULL;
 }

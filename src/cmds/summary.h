@@ -23,6 +23,11 @@ struct dv_summary {
 	uint64_t user_slices, interrupts, exceptions, syscalls;
 	uint64_t threads, processes;
 	uint64_t own_icount; /* of all slices together */
+	uint32_t max_depth;  /* frames of one thread at once */
+	struct dv_summary_returns {
+		/* Those that closed no frame, by why; see callgraph.h. All 0 in a trace that does not say. */
+		uint64_t all, early, outer, made, unmatched;
+	} returns;
 	struct dv_summary_function top[DV_SUMMARY_TOP]; /* by own instructions, most first */
 	size_t top_len;
 };

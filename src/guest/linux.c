@@ -45,6 +45,24 @@ static void find_current(struct dv_linux *l, const struct dv_btf *btf)
 		l->current_offset = symbol->vaddr;
 }
 
+/* ksignal.ka.sa.sa_handler */
+static void find_handler(struct dv_linux *l, const struct dv_btf *btf)
+{
+	static const char *const path[][2] = {{"ksignal", "ka"}, {"k_sigaction", "sa"}, {"sigaction", "sa_handler"}};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(path); i++) {
+		struct dv_btf_member member;
+		struct dv_error *err = dv_btf_member(btf, path[i][0], path[i][1], &member);
+
+		if (err) {
+			dv_error_destroy(err);
+			return;
+		}
+		l->handler_offset += member.offset_bytes;
+	}
+	l->has_handler = true;
+}
+
 struct dv_error *dv_linux_init(struct dv_linux *l, const struct dv_kernel *kernel)
 {
 	const struct dv_btf *btf = dv_kernel_btf(kernel);
@@ -56,6 +74,7 @@ struct dv_error *dv_linux_init(struct dv_linux *l, const struct dv_kernel *kerne
 				    "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF): threads cannot be told apart");
 	DV_TRY(find_members(l, btf));
 	find_current(l, btf);
+	find_handler(l, btf);
 	init_task = dv_symtab_find(dv_kernel_symtab(kernel), "init_task");
 	if (init_task)
 		l->init_task_vaddr = init_task->vaddr;

@@ -28,6 +28,8 @@ struct dv_linux {
 	struct dv_btf_member pid, tgid, comm, real_parent, flags, state;
 	struct dv_btf_member exit_code;
 	uint64_t current_offset; /* of the running task's pointer in the per-CPU area; 0 when not found */
+	bool has_handler;	  /* handler_offset is known: where struct ksignal has the handler's address */
+	uint64_t handler_offset;
 	uint64_t init_task_vaddr; /* link-time; 0 when not found */
 };
 

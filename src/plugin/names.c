@@ -101,6 +101,14 @@ unsigned dv_names_resolve(void *context, uint64_t vaddr)
 	return flags;
 }
 
+uint64_t dv_names_function_at(void *context, uint64_t vaddr)
+{
+	const struct dv_names *n = context;
+	const struct dv_symbol *symbol = kernel_symbol(n, vaddr);
+
+	return symbol ? symbol->vaddr + n->slide : 0;
+}
+
 void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *ret)
 {
 	struct dv_names *n = context;

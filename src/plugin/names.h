@@ -24,6 +24,8 @@ struct dv_names {
 
 /* Flags of enum dv_target_flags for a runtime address. */
 unsigned dv_names_resolve(void *names, uint64_t vaddr);
+/* Start of the kernel function that a runtime address lies in, or 0. */
+uint64_t dv_names_function_at(void *names, uint64_t vaddr);
 /* As dv_trace_describe_fn: the key is the function's runtime address. */
 void dv_names_describe(void *names, uint64_t key, struct dv_trace_function *ret);
 

@@ -24,6 +24,7 @@ struct dv_recorder {
 	struct dv_trace_status *status; /* a mapped page, or NULL */
 	uint64_t last_icount;
 	uint64_t last_flush_ns;
+	struct dv_callgraph_counts noted; /* in the trace */
 	pthread_t thread;
 	struct dv_error *error;
 };
@@ -90,6 +91,31 @@ static void update_status(struct dv_recorder *r)
 	dv_trace_status_set(&status->trace_bytes, totals.file_bytes);
 }
 
+static void note_count(struct dv_recorder *r, const char *key, uint64_t *known, uint64_t count)
+{
+	char text[24];
+
+	if (count == *known)
+		return;
+	*known = count;
+	snprintf(text, sizeof(text), "%" PRIu64, count);
+	dv_trace_writer_note(r->writer, key, text);
+}
+
+/* How sound the stacks are: what is new since the last block. */
+static void note_counts(struct dv_recorder *r)
+{
+	struct dv_callgraph_counts counts = dv_callgraph_counts(r->callgraph), *noted = &r->noted;
+
+	note_count(r, "returns", &noted->returns, counts.returns);
+	note_count(r, "early_returns", &noted->early_returns, counts.early_returns);
+	note_count(r, "outer_returns", &noted->outer_returns, counts.outer_returns);
+	note_count(r, "made_returns", &noted->made_returns, counts.made_returns);
+	note_count(r, "unmatched_returns", &noted->unmatched_returns, counts.unmatched_returns);
+	note_count(r, "stale_frames", &noted->stale_frames, counts.stale_frames);
+	note_count(r, "dropped_frames", &noted->dropped_frames, counts.dropped_frames);
+}
+
 static void on_symbols(struct dv_recorder *r, const struct dv_event *e)
 {
 	char text[32];
@@ -133,6 +159,7 @@ static void *run(void *context)
 		}
 		if (now - r->last_flush_ns >= FLUSH_INTERVAL_NS) {
 			r->last_flush_ns = now;
+			note_counts(r);
 			dv_trace_writer_flush(r->writer);
 			update_status(r);
 			if (r->status)
@@ -186,6 +213,7 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 {
 	struct dv_callgraph_options cg = {
 		.resolve = dv_names_resolve,
+		.function_at = dv_names_function_at,
 		.resolve_context = &r->names,
 		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, r},
 		.filter = {
@@ -258,6 +286,7 @@ struct dv_error *dv_recorder_finish(struct dv_recorder *r)
 	dv_callgraph_finish(r->callgraph, r->last_icount);
 	dv_lines_flush(&r->lines);
 	dv_lines_deinit(&r->lines);
+	note_counts(r);
 	update_status(r);
 	err = dv_trace_writer_finish(dv_steal(r->writer), r->last_icount);
 	if (status)

@@ -25,6 +25,13 @@
 
 enum { REG_STACK, REG_SYSCALL, REG_ARGUMENT0, REG_ARGUMENT1, REG_ARGUMENT2, REG_NAMED };
 
+/* An iret under way. */
+struct leaving {
+	bool armed;
+	uint64_t frame;	 /* the stack pointer before it; 0 until its first load */
+	uint64_t target; /* where to */
+};
+
 struct tracer {
 	struct dv_ring *ring;
 	int64_t (*now)(void);
@@ -32,14 +39,16 @@ struct tracer {
 	pthread_mutex_t lock; /* around the ring, with several vCPUs */
 	uint64_t pending_target[DV_EVENT_MAX_CPUS];
 	uint64_t pending_stack[DV_EVENT_MAX_CPUS];
-	bool return_armed[DV_EVENT_MAX_CPUS];
+	struct leaving leaving[DV_EVENT_MAX_CPUS];
+	uint64_t pending_handler[DV_EVENT_MAX_CPUS];
 	struct dv_task *pending_task[DV_EVENT_MAX_CPUS];
+	bool pending_exec[DV_EVENT_MAX_CPUS]; /* that task's rename is an exec's */
 
 	struct dv_tracer_setup setup;
 	bool slide_known, slide_hopeless, started;
 	uint64_t slide;
 	unsigned pieces_tried;
-	uint64_t switch_to_vaddr, rename_vaddr, fork_vaddr, start_vaddr[2]; /* runtime; 0: none */
+	uint64_t switch_to_vaddr, rename_vaddr, fork_vaddr, signal_vaddr, start_vaddr[2]; /* runtime; 0: none */
 	GByteArray *bytes;
 	GArray *registers;
 	struct qemu_plugin_register *named[REG_NAMED];
@@ -244,11 +253,12 @@ static void set_pending_task(unsigned cpu, struct dv_task *task)
 static void on_rename(unsigned cpu, void *unused)
 {
 	struct dv_task *task;
-	uint64_t vaddr, name;
+	uint64_t vaddr, name, exec;
 	char comm[DV_TASK_COMM_LEN] = "";
 
 	if (!dv_tracer_read_register(tracer.named[REG_ARGUMENT0], &vaddr) ||
-	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT1], &name))
+	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT1], &name) ||
+	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT2], &exec))
 		return;
 	task = calloc(1, sizeof(*task));
 	if (!task || !dv_linux_read_task(tracer.setup.linux_, &dv_tracer_memory, vaddr, task)) {
@@ -262,6 +272,7 @@ static void on_rename(unsigned cpu, void *unused)
 	}
 	dv_linux_copy_comm(task->comm, comm);
 	set_pending_task(cpu, task);
+	tracer.pending_exec[cpu & 0xff] = exec & 0xff; /* a bool */
 }
 
 /* First instruction of wake_up_new_task(task). */
@@ -286,7 +297,8 @@ static void on_renamed(unsigned cpu, void *unused)
 	struct dv_task *task = dv_steal(tracer.pending_task[cpu & 0xff]);
 
 	if (task)
-		dv_tracer_put(DV_EVENT_RENAME, cpu & 0xff, (uint64_t)tracer.now(), (uintptr_t)task, 0);
+		dv_tracer_put(DV_EVENT_RENAME, cpu & 0xff, (uint64_t)tracer.now(), (uintptr_t)task,
+			      tracer.pending_exec[cpu & 0xff]);
 }
 
 static void on_forked(unsigned cpu, void *block)
@@ -295,6 +307,26 @@ static void on_forked(unsigned cpu, void *block)
 
 	if (task)
 		dv_tracer_put(DV_EVENT_FORK, cpu & 0xff, dv_tracer_block_icount(block), (uintptr_t)task, 0);
+}
+
+/* First instruction of signal_setup_done(failed, ksig, stepping): the handler's frame is on the user's stack. */
+static void on_signal(unsigned cpu, void *unused)
+{
+	uint64_t failed, ksig, *handler = &tracer.pending_handler[cpu & 0xff];
+
+	if (!dv_tracer_read_register(tracer.named[REG_ARGUMENT0], &failed) || (uint32_t)failed ||
+	    !dv_tracer_read_register(tracer.named[REG_ARGUMENT1], &ksig) ||
+	    !dv_guest_read(&dv_tracer_memory, ksig + tracer.setup.linux_->handler_offset, handler, sizeof(*handler)))
+		*handler = 0;
+}
+
+static void on_signal_time(unsigned cpu, void *unused)
+{
+	uint64_t handler = tracer.pending_handler[cpu & 0xff];
+
+	if (handler)
+		dv_tracer_put(DV_EVENT_SIGNAL, cpu & 0xff, (uint64_t)tracer.now(), 0, handler);
+	tracer.pending_handler[cpu & 0xff] = 0;
 }
 
 /* ---- entries to the kernel, and the way back ---- */
@@ -318,23 +350,34 @@ static void on_system_call_number(unsigned cpu, void *entry)
 	tracer.pending_stack[cpu & 0xff] = dv_syscall_key((uint8_t)(uintptr_t)entry, (uint32_t)number);
 }
 
-/* iret: the first of its loads is the instruction pointer that it goes to. */
+/* iret loads RIP, CS, RFLAGS, RSP and SS: in long mode always all five. */
+#define IRET_STACK_OFFSET 24
+
 static void on_exception_return(unsigned cpu, void *unused)
 {
-	tracer.return_armed[cpu & 0xff] = true;
+	tracer.leaving[cpu & 0xff] = (struct leaving){.armed = true};
 }
 
 static void on_exception_return_load(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
 {
-	if (!tracer.return_armed[cpu & 0xff])
+	struct leaving *l = &tracer.leaving[cpu & 0xff];
+	uint64_t value;
+
+	if (!l->armed)
 		return;
-	tracer.return_armed[cpu & 0xff] = false;
-	put(DV_EVENT_LEAVE, cpu, vaddr, !dv_is_kernel_vaddr(qemu_plugin_mem_get_value(info).data.u64));
+	value = qemu_plugin_mem_get_value(info).data.u64;
+	if (!l->frame) {
+		l->frame = vaddr;
+		l->target = value;
+	} else if (vaddr == l->frame + IRET_STACK_OFFSET) {
+		l->armed = false;
+		put(DV_EVENT_LEAVE, cpu, dv_is_kernel_vaddr(l->target) ? l->frame : value, l->target);
+	}
 }
 
 static void on_system_return(unsigned cpu, void *unused)
 {
-	put(DV_EVENT_LEAVE, cpu, 0, 1);
+	put(DV_EVENT_LEAVE, cpu, 0, 0);
 }
 
 /* The kernel's first C function: names are known, the idle task runs, and this is its first frame. */
@@ -377,6 +420,8 @@ static void found_slide(uint64_t slide)
 		tracer.switch_to_vaddr = dv_tracer_symbol("__switch_to");
 		tracer.rename_vaddr = dv_tracer_symbol("__set_task_comm");
 		tracer.fork_vaddr = dv_tracer_symbol("wake_up_new_task");
+		if (tracer.setup.linux_->has_handler)
+			tracer.signal_vaddr = dv_tracer_symbol("signal_setup_done");
 	}
 	tracer.start_vaddr[0] = dv_tracer_symbol("x86_64_start_kernel");
 	tracer.start_vaddr[1] = dv_tracer_symbol("start_kernel");
@@ -503,6 +548,10 @@ static void instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn 
 	if (vaddr == tracer.fork_vaddr) {
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_fork, QEMU_PLUGIN_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_insn_exec_cb(last, on_forked, QEMU_PLUGIN_CB_NO_REGS, block);
+	}
+	if (vaddr == tracer.signal_vaddr) {
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_signal, QEMU_PLUGIN_CB_R_REGS, NULL);
+		qemu_plugin_register_vcpu_insn_exec_cb(last, on_signal_time, QEMU_PLUGIN_CB_NO_REGS, NULL);
 	}
 	if (!tracer.started && (vaddr == tracer.start_vaddr[0] || vaddr == tracer.start_vaddr[1])) {
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_stack_pointer, QEMU_PLUGIN_CB_R_REGS, NULL);

@@ -23,11 +23,15 @@
 #define RETURN(icount, slot, to)   {dv_event_head(DV_EVENT_RETURN, 0, icount), slot, to}
 #define JUMP(icount, to)	   {dv_event_head(DV_EVENT_JUMP, 0, icount), 0, to}
 #define ENTER(icount, stack, at)   {dv_event_head(DV_EVENT_ENTER, 0, icount), stack, at}
-#define LEAVE(icount, stack, user) {dv_event_head(DV_EVENT_LEAVE, 0, icount), stack, user}
+#define LEAVE(icount, stack)	   {dv_event_head(DV_EVENT_LEAVE, 0, icount), stack, KERNEL_TEXT}
+#define LEAVE_TO(icount, stack, to) {dv_event_head(DV_EVENT_LEAVE, 0, icount), stack, to}
+#define SYSRET(icount)		   {dv_event_head(DV_EVENT_LEAVE, 0, icount), 0, 0}
+#define SIGNAL(icount, handler)	   {dv_event_head(DV_EVENT_SIGNAL, 0, icount), 0, handler}
 #define SWITCH(icount, task, tid, comm) \
 	{dv_event_head(DV_EVENT_SWITCH, 0, icount), new_switch(task, tid, comm, false), 0}
 #define SWITCH_FROM_DEAD(icount, task, tid, comm) \
 	{dv_event_head(DV_EVENT_SWITCH, 0, icount), new_switch(task, tid, comm, true), 0}
+#define EXEC(icount, task, tid, comm) {dv_event_head(DV_EVENT_RENAME, 0, icount), new_task(task, tid, comm), 1}
 #define RENAME(icount, task, tid, comm) {dv_event_head(DV_EVENT_RENAME, 0, icount), new_task(task, tid, comm), 0}
 
 #define FORK(icount, task, tid, comm)	{dv_event_head(DV_EVENT_FORK, 0, icount), new_task(task, tid, comm), 0}
@@ -143,12 +147,18 @@ static unsigned resolve(void *context, uint64_t vaddr)
 	return flags | (entry ? DV_TARGET_CALLABLE | DV_TARGET_ENTRY : 0);
 }
 
+static uint64_t function_at(void *context, uint64_t vaddr)
+{
+	return vaddr & ~4095ull;
+}
+
 static struct dv_callgraph_counts run(const struct dv_callgraph_filter *filter, const struct dv_event *events,
 				      size_t count, const char *want)
 {
 	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
 	struct dv_callgraph_options options = {
 		.resolve = resolve,
+		.function_at = function_at,
 		.sink = {on_thread, on_begin, on_end, on_switched, on_print, &out},
 	};
 	struct dv_callgraph_counts counts;
@@ -177,6 +187,10 @@ static struct dv_callgraph_counts run(const struct dv_callgraph_filter *filter, 
 		run(filter, events_, DV_ARRAY_SIZE(events_), want);              \
 	})
 
+/* A thread of the kernel's. */
+#define TO_ONE SWITCH(5, 0x1000, 7, "one")
+#define ONE    "@5 " FIRMWARE "@5 thread 2 is 7 one\n@5 1=>2\n"
+
 TEST(calls_nest_and_returns_close_them)
 {
 	RUN("@10 " FIRMWARE "@10 1>a\n@20 1>b\n@30 1<\n@40 1>c\n@50 1<\n@60 1<\n",
@@ -201,13 +215,65 @@ TEST(a_call_from_higher_up_the_stack_closes_what_was_left)
 	CHECK_EQ(counts.stale_frames, 2);
 }
 
-TEST(a_return_that_fits_no_frame_closes_none)
+TEST(before_the_kernel_a_return_that_fits_no_frame_is_an_early_one)
 {
 	struct dv_callgraph_counts counts =
 		RUN("@10 " FIRMWARE "@10 1>A\n@30 1<\n", CALL(10, U(1), FN('A')), RETURN(20, U(3), USER_TEXT + 3),
 		    RETURN(30, U(1), 0));
 
+	CHECK_EQ(counts.early_returns, 1);
+	CHECK_EQ(counts.unmatched_returns, 0);
+}
+
+TEST(a_return_that_fits_no_frame_closes_none)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>A\n@30 2<\n", TO_ONE, CALL(10, U(1), FN('A')), RETURN(20, U(3), USER_TEXT + 3),
+		    RETURN(30, U(1), 0));
+
 	CHECK_EQ(counts.unmatched_returns, 1);
+	CHECK_EQ(counts.early_returns, 0);
+}
+
+TEST(a_return_out_of_what_was_called_before_the_thread_was_seen_is_an_outer_one)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>A\n@30 2<\n", TO_ONE, CALL(10, U(9), FN('A')), RETURN(30, U(9), 0),
+		    RETURN(40, U(5), FN('B') + 7), RETURN(50, U(2), FN('C') + 7));
+
+	CHECK_EQ(counts.outer_returns, 2);
+	CHECK_EQ(counts.unmatched_returns, 0);
+}
+
+/* error_entry: its return address is taken along, below what it pushes. */
+TEST(a_return_address_that_the_entry_code_moved_closes_its_frame)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>e?\n@12 2>a\n@20 2<\n@21 2>b\n@30 2<\n@40 2<\n", TO_ONE, ENTER(10, K(5), FN('e')),
+		    CALL(12, K(6), FN('a')), RETURN(20, K(21), FN('e') + 9), CALL(21, K(22), FN('b')),
+		    RETURN(30, K(22), FN('e') + 20), LEAVE(40, K(5)));
+
+	CHECK_EQ(counts.unmatched_returns, 0);
+}
+
+TEST(so_it_does_when_the_helper_has_jumped_on)
+{
+	RUN(ONE "@10 2>e?\n@12 2>a\n@14 2>b~\n@20 2<\n@20 2<\n@40 2<\n", TO_ONE, ENTER(10, K(5), FN('e')),
+	    CALL(12, K(6), FN('a')), JUMP(14, FN('b')), RETURN(20, K(21), FN('e') + 9), LEAVE(40, K(5)));
+}
+
+/* ftrace's and kretprobes' trampolines: the slot was read by the function's own return already, and the
+ * trampoline goes to where it would have gone. */
+TEST(a_trampolines_return_to_the_real_caller_closes_nothing)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>a\n@12 2>b\n@20 2<\n@21 2>r\n@25 2<\n@40 2<\n", TO_ONE, CALL(10, K(1), FN('a')),
+		    CALL(12, K(5), FN('b')), RETURN(20, K(5), FN('z') + 1), CALL(21, K(8), FN('r')),
+		    RETURN(25, K(8), FN('z') + 9), CALL(26, K(5), FN('z') + 20), RETURN(27, K(5), FN('a') + 30),
+		    RETURN(40, K(1), 0));
+
+	CHECK_EQ(counts.made_returns, 1);
+	CHECK_EQ(counts.unmatched_returns, 0);
 }
 
 TEST(an_indirect_call_through_a_thunk_shows_its_target)
@@ -277,27 +343,61 @@ TEST(an_interrupt_is_a_slice_and_iret_closes_it)
 {
 	RUN("@10 " FIRMWARE "@10 1>a\n@20 1>i!\n@22 1>b\n@30 1<\n@35 1<\n@40 1<\n", CALL(10, K(1), FN('a')),
 	    ENTER(20, K(20), FN('i')), CALL(22, IRQ(1), FN('b')), RETURN(30, IRQ(1), FN('i') + 9),
-	    LEAVE(35, K(20), 0), RETURN(40, K(1), 0));
+	    LEAVE(35, K(20)), RETURN(40, K(1), 0));
 }
 
 TEST(an_exception_with_an_error_code_is_closed_too)
 {
 	RUN("@10 " FIRMWARE "@10 1>a\n@20 1>e?\n@35 1<\n@40 1<\n", CALL(10, K(1), FN('a')),
-	    ENTER(20, K(20), FN('e')), LEAVE(35, K(19), 0), RETURN(40, K(1), 0));
+	    ENTER(20, K(20), FN('e')), LEAVE(35, K(19)), RETURN(40, K(1), 0));
 }
 
 TEST(an_iret_that_ends_no_interrupt_closes_nothing)
 {
 	/* sync_core() returns to itself by iret. */
 	RUN("@10 " FIRMWARE "@10 1>a\n@20 1>i!\n@35 1<\n", CALL(10, K(1), FN('a')), ENTER(20, K(20), FN('i')),
-	    LEAVE(25, K(30), 0), LEAVE(35, K(20), 0));
+	    LEAVE(25, K(30)), LEAVE(35, K(20)));
 }
 
 TEST(a_system_call_lies_in_its_caller_and_sysret_ends_the_kernel)
 {
 	RUN("@10 " FIRMWARE "@10 1>A\n@20 1>y$\n@22 1>a\n@23 1>b\n@40 1<\n@40 1<\n@40 1<\n@50 1<\n",
 	    CALL(10, U(1), FN('A')), ENTER(20, 0, FN('y')), CALL(22, K(5), FN('a')), CALL(23, K(9), FN('b')),
-	    LEAVE(40, 0, 1), RETURN(50, U(1), 0));
+	    SYSRET(40), RETURN(50, U(1), 0));
+}
+
+TEST(a_signals_handler_is_called_by_the_kernel)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>A\n@20 2>i!\n@21 2>a\n@28 2<\n@30 2<\n@30 2>H\n@35 2>B\n@36 2<\n@40 2<\n"
+			"@42 2>y$\n@50 2<\n@60 2<\n", TO_ONE,
+		    CALL(10, U(1), FN('A')), ENTER(20, K(5), FN('i')), CALL(21, K(6), FN('a')), SIGNAL(25, FN('H')),
+		    RETURN(28, K(6), 0), LEAVE_TO(30, U(50), FN('H')), CALL(35, U(55), FN('B')),
+		    RETURN(36, U(55), FN('H') + 5), RETURN(40, U(50), FN('R') + 1), ENTER(42, 0, FN('y')),
+		    LEAVE_TO(50, U(3), FN('A') + 9), RETURN(60, U(1), 0));
+
+	CHECK_EQ(counts.unmatched_returns, 0);
+}
+
+TEST(of_two_signals_at_once_the_later_handler_runs_first)
+{
+	RUN(ONE "@10 2>A\n@20 2>y$\n@30 2<\n@30 2>J\n@40 2<\n@42 2>y$\n@50 2<\n@50 2>H\n@60 2<\n", TO_ONE,
+	    CALL(10, U(1), FN('A')), ENTER(20, 0, FN('y')), SIGNAL(25, FN('H')), SIGNAL(26, FN('J')),
+	    LEAVE_TO(30, U(90), FN('J')), RETURN(40, U(90), FN('R')), ENTER(42, 0, FN('y')),
+	    LEAVE_TO(50, U(50), FN('H')), RETURN(60, U(50), FN('R')));
+}
+
+TEST(a_handler_that_jumps_out_leaves_no_frame)
+{
+	RUN(ONE "@10 2>A\n@20 2>y$\n@30 2<\n@30 2>H\n@35 2<\n@35 2>B\n", TO_ONE, CALL(10, U(1), FN('A')),
+	    ENTER(20, 0, FN('y')), SIGNAL(25, FN('H')), LEAVE_TO(30, U(50), FN('H')), CALL(35, U(3), FN('B')));
+}
+
+TEST(exec_ends_what_the_old_program_had_called_and_begins_the_new_one)
+{
+	RUN(ONE "@10 2>A\n@20 2>y$\n@25 thread 2 is 7 new\n@30 2<\n@30 2<\n@30 2>S\n@35 2>B\n", TO_ONE,
+	    CALL(10, U(1), FN('A')), ENTER(20, 0, FN('y')), EXEC(25, 0x1000, 7, "new"),
+	    LEAVE_TO(30, U(1000), FN('S')), CALL(35, U(1002), FN('B')));
 }
 
 TEST(threads_keep_their_frames_while_they_do_not_run)
@@ -346,7 +446,7 @@ TEST(what_is_printed_is_the_running_threads)
 TEST(a_system_call_is_its_own_key)
 {
 	RUN("@10 " FIRMWARE "@10 1>A\n@20 1>C$\n@30 1<\n", CALL(10, U(1), FN('A')),
-	    ENTER(20, dv_syscall_key(2, 3), FN('y')), LEAVE(30, 0, 1));
+	    ENTER(20, dv_syscall_key(2, 3), FN('y')), SYSRET(30));
 }
 
 TEST(a_thread_is_renamed_at_exec)
@@ -359,7 +459,7 @@ TEST(a_new_tasks_first_return_is_its_first_frame)
 {
 	RUN("@5 " FIRMWARE "@5 thread 2 is 7 new\n@5 1=>2\n@6 2>f~\n@7 2>a\n@8 2<\n@9 2<\n",
 	    SWITCH(5, 0x1000, 7, "new"), RETURN(6, K(10), FN('f')), CALL(7, K(10), FN('a')),
-	    RETURN(8, K(10), FN('f') + 5), LEAVE(9, K(2), 1));
+	    RETURN(8, K(10), FN('f') + 5), SYSRET(9));
 }
 
 TEST(min_insns_keeps_every_ancestor_of_what_it_keeps)
