@@ -9,6 +9,7 @@
 #include "cmds/cmds.h"
 #include "cmds/subject.h"
 #include "replay/seek.h"
+#include "replay/segments.h"
 #include "replay/writes.h"
 
 static const char usage[] =
@@ -42,6 +43,8 @@ struct search {
 	uint64_t vaddr, bytes;
 	uint64_t before_icount, wanted, found;
 	int32_t thread; /* -1: any */
+	int percent; /* last shown */
+	struct dv_error *err; /* of a piece that was delivered */
 	bool as_json, quiet, shown_progress;
 };
 
@@ -145,13 +148,15 @@ static bool on_write(void *context, const struct dv_write *w)
 	return ++s->found < s->wanted && !interrupted;
 }
 
-static bool progress(void *context, uint64_t icount)
+static bool progress(void *context, uint64_t done_icount, uint64_t total_icount)
 {
 	struct search *s = context;
+	int percent = total_icount ? (int)(done_icount * 100 / total_icount) : 0;
 
-	if (!s->quiet && isatty(STDERR_FILENO)) {
-		fprintf(stderr, "\rdejaview writes: replaying, at %" PRIu64 " of %" PRIu64, icount, s->before_icount);
+	if (!s->quiet && isatty(STDERR_FILENO) && percent != s->percent) {
+		fprintf(stderr, "\rdejaview writes: %d %% of the recording looked at", percent);
 		s->shown_progress = true;
+		s->percent = percent;
 	}
 	return !interrupted;
 }
@@ -189,14 +194,38 @@ static struct dv_error *locate(struct search *s)
 			       "at icount %" PRIu64, moment);
 }
 
+static bool deliver(void *context, const struct dv_look *look, struct dv_look_result *result)
+{
+	struct search *s = context;
+	bool more = false;
+
+	s->err = dv_writes_in_segment(&s->place, look, result, on_write, s, &more);
+	return more && !s->err;
+}
+
+static struct dv_error *look_back(struct search *s)
+{
+	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
+	_cleanup_free_ char *option = dv_writes_option(&s->place);
+	struct dv_segments segments = {.checkpoints = &checkpoints, .backward = true, .deliver = deliver,
+				       .progress = progress, .context = s};
+	struct dv_error *err;
+
+	if (!option)
+		return dv_error_no_memory();
+	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
+	if (!checkpoints.len && !s->quiet)
+		fprintf(stderr, "dejaview writes: without checkpoints all is replayed; 'dejaview checkpoint %s' makes them\n",
+			s->subject.recording->folder);
+	segments.look = (struct dv_look){.to_icount = s->before_icount, .option = option, .qemu = s->subject.qemu,
+					 .pieces = s->place.pieces, .pieces_len = s->place.pieces_len};
+	err = dv_segments_run(s->subject.recording, &segments);
+	return err ?: dv_steal(s->err);
+}
+
 static struct dv_error *search(struct search *s, const char *place)
 {
-	struct dv_look_result found = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
 	uint64_t end = dv_recording_common_icount(s->subject.recording);
-	_cleanup_free_ char *option = NULL;
-	struct dv_look look = {.progress = progress, .context = s, .qemu = s->subject.qemu};
-	struct dv_error *err;
-	bool more = true;
 
 	DV_TRY(dv_subject_resolve(&s->subject, place, &s->vaddr, &s->bytes));
 	if (!s->bytes || (s->bytes > DEFAULT_BYTES && !strchr(place, ':')))
@@ -207,20 +236,11 @@ static struct dv_error *search(struct search *s, const char *place)
 	if (!s->before_icount || s->before_icount > end)
 		s->before_icount = end;
 	DV_TRY(locate(s));
-	option = dv_writes_option(&s->place);
-	if (!option)
-		return dv_error_no_memory();
-	look.option = option;
-	look.to_icount = s->before_icount;
-	look.pieces = s->place.pieces;
-	look.pieces_len = s->place.pieces_len;
-	DV_TRY(dv_look_run(s->subject.recording, &look, &found));
-	err = dv_writes_in_segment(&s->place, &look, &found, on_write, s, &more);
-	dv_look_result_deinit(&found);
+	DV_TRY(look_back(s));
 	clear_progress(s);
-	if (!err && !s->found && !s->as_json)
+	if (!s->found && !s->as_json)
 		printf("nothing wrote to %s before %" PRIu64 "\n", place, s->before_icount);
-	return err;
+	return NULL;
 }
 
 static bool parse_count(const char *text, uint64_t *ret)
@@ -242,7 +262,7 @@ int dv_cmd_writes(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'}, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
 	struct dv_subject_options subject = {0};
-	struct search s = {.wanted = 1, .thread = -1};
+	struct search s = {.wanted = 1, .thread = -1, .percent = -1};
 	uint64_t tid = 0;
 	bool good = true;
 	struct dv_error *err;

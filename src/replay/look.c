@@ -3,15 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "replay/moves.h"
 
 #define QMP_TIMEOUT_MS 20000
 #define QUIT_TIMEOUT_MS 60000
-#define POLL_MS 20
 #define STUCK_MS 30000
 #define MAX_READ_BYTES 4096u
 
@@ -83,30 +82,11 @@ struct dv_error *dv_machine_translate(struct dv_machine *machine, uint64_t vaddr
 
 /* ---- the replay ---- */
 
-static struct dv_error *run_to(struct dv_machine *machine, const struct dv_look *look)
+static bool go_on(void *context, uint64_t icount)
 {
-	uint64_t now, last = UINT64_MAX;
-	char status[32];
-	int still_ms = 0;
+	const struct dv_look *look = context;
 
-	DV_TRY(dv_qmp_run(machine->qmp, "replay-break", json_pack("{s:I}", "icount", (json_int_t)look->to_icount),
-			  QMP_TIMEOUT_MS, NULL));
-	DV_TRY(dv_qmp_run(machine->qmp, "cont", NULL, QMP_TIMEOUT_MS, NULL));
-	for (;;) {
-		DV_TRY(dv_machine_where(machine, &now, status));
-		if (strcmp(status, "running"))
-			return NULL; /* there, or where the recording ends */
-		if (look->progress && !look->progress(look->context, now))
-			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
-		still_ms = now == last ? still_ms + POLL_MS : 0;
-		last = now;
-		if (still_ms > STUCK_MS)
-			return dv_error_new(DV_ERROR_TIMEOUT,
-					    "the replay has been standing at icount %" PRIu64 " on its way to %" PRIu64
-					    ": it is stuck",
-					    now, look->to_icount);
-		poll(NULL, 0, POLL_MS);
-	}
+	return !look->progress || look->progress(look->context, icount);
 }
 
 static struct dv_error *read_all(int fd, struct dv_buf *ret)
@@ -166,11 +146,12 @@ static struct dv_error *read_memory(struct dv_machine *machine, const struct dv_
 static struct dv_error *look_with(struct dv_machine *machine, const struct dv_look *look, int records,
 				  struct dv_look_result *result)
 {
-	char status[32];
+	const struct dv_moves moves = {.stuck_ms = STUCK_MS, .go_on = go_on, .context = (void *)look};
 
-	DV_TRY(dv_machine_where(machine, &result->began_icount, status));
+	if (look->from_icount)
+		DV_TRY(dv_machine_run_to(machine, &moves, look->from_icount, NULL));
 	DV_TRY(read_memory(machine, look, &result->before));
-	DV_TRY(run_to(machine, look));
+	DV_TRY(dv_machine_run_to(machine, &moves, look->to_icount, NULL));
 	DV_TRY(read_memory(machine, look, &result->after));
 	DV_TRY(dv_machine_quit(machine, QUIT_TIMEOUT_MS));
 	return read_records(records, look, &result->records);
@@ -185,12 +166,18 @@ struct dv_error *dv_look_run(const struct dv_recording *recording, const struct 
 	char out[64];
 	struct dv_look_result result = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
 	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = look->qemu, .paused = true};
+	const struct dv_checkpoint *checkpoint;
 	const char *plugin_options[] = {look->option, out, NULL};
 	struct dv_error *err;
 
 	DV_TRY(dv_plugin_find(&plugin));
 	options.plugin = plugin;
 	options.plugin_options = plugin_options;
+	if (look->checkpoints && look->checkpoints->layers) {
+		checkpoint = dv_checkpoints_before(look->checkpoints, look->from_icount);
+		options.checkpoints = look->checkpoints;
+		options.snapshot = checkpoint ? checkpoint->name : NULL;
+	}
 	if (records < 0)
 		return dv_error_os(errno, "no memory file for the plugin's records");
 	/* QEMU is a child of ours: it may open what we have. */

@@ -7,6 +7,7 @@
 #define DV_REPLAY_LOOK_H
 
 #include "base/buf.h"
+#include "replay/checkpoints.h"
 #include "replay/machine.h"
 #include "trace/capture.h"
 
@@ -20,6 +21,7 @@ struct dv_look {
 	uint64_t from_icount, to_icount; /* records from from_icount up to and without to_icount */
 	const char *option;		 /* of the plugin: "watch=..." or "capture=..." */
 	const char *qemu;		 /* NULL: the plan's */
+	const struct dv_checkpoints *checkpoints; /* to start from one of them; NULL: from the beginning */
 	const struct dv_phys_piece *pieces; /* guest-physical memory that is read at both ends */
 	size_t pieces_len;
 	dv_machine_progress_fn progress; /* may be NULL */
@@ -28,8 +30,7 @@ struct dv_look {
 
 struct dv_look_result {
 	struct dv_buf records;	       /* for dv_look_next() */
-	struct dv_buf before, after;   /* the memory at from_icount (where the replay began) and at to_icount */
-	uint64_t began_icount;	       /* the replay's first: from_icount or a checkpoint before it */
+	struct dv_buf before, after;   /* the memory at from_icount and at to_icount */
 };
 void dv_look_result_deinit(struct dv_look_result *result);
 

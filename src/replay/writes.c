@@ -138,7 +138,7 @@ struct dv_error *dv_writes_in_segment(const struct dv_writes_place *place, const
 {
 	_cleanup_buf_ struct dv_buf stores = DV_BUF_INIT;
 	_cleanup_free_ uint8_t *memory = malloc(place->bytes), *before = malloc(place->bytes);
-	uint64_t last = found->began_icount;
+	uint64_t last = look->from_icount;
 	size_t len;
 
 	if (!memory || !before)

@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include "plugin/capture.h"
 #include "plugin/watch.h"
+#include "replay/segments.h"
 #include "replay/writes.h"
 #include "symbols/prototype.h"
 #include "test.h"
@@ -96,9 +97,8 @@ static void look_at(struct history *h, const char *before, const char *after, co
 		    bool *ret_more)
 {
 	struct dv_look_result found = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
-	struct dv_look look = {.to_icount = 1000};
+	struct dv_look look = {.from_icount = 5, .to_icount = 1000};
 
-	found.began_icount = 5;
 	dv_buf_append(&found.before, before, 8);
 	dv_buf_append(&found.after, after, 8);
 	for (size_t i = 0; i < len; i++)
@@ -249,4 +249,40 @@ TEST(values_are_shown_by_their_types)
 	}
 	dv_prototype_deinit(&f);
 	dv_btf_destroy(btf);
+}
+
+/* ---- cuts ---- */
+
+static void check_cuts(bool backward, uint64_t from, uint64_t to, size_t checkpoints, const uint64_t (*want)[2], size_t len)
+{
+	struct dv_checkpoint items[20] = {{0}};
+	struct dv_checkpoints set = {.items = items, .len = checkpoints};
+	struct dv_segments segments = {.look = {.from_icount = from, .to_icount = to}, .checkpoints = &set,
+				       .backward = backward};
+	static struct dv_segment cuts[DV_SEGMENTS_MAX];
+
+	for (size_t i = 0; i < checkpoints; i++)
+		items[i].icount = 100 * (i + 1);
+	CHECK_EQ(dv_segments_cut(&segments, 1, cuts), len);
+	for (size_t i = 0; i < len; i++) {
+		CHECK_EQ(cuts[i].from_icount, want[i][0]);
+		CHECK_EQ(cuts[i].to_icount, want[i][1]);
+	}
+}
+
+TEST(backward_pieces_are_small_first)
+{
+	check_cuts(true, 0, 1250, 12, (const uint64_t[][2]){{1200, 1250}, {1000, 1200}, {600, 1000}, {0, 600}}, 4);
+	check_cuts(true, 950, 1200, 12, (const uint64_t[][2]){{1100, 1200}, {950, 1100}}, 2);
+	check_cuts(true, 10, 90, 12, (const uint64_t[][2]){{10, 90}}, 1);
+	check_cuts(true, 10, 90, 0, (const uint64_t[][2]){{10, 90}}, 1);
+}
+
+TEST(forward_pieces_are_shares_of_the_work)
+{
+	/* Twelve checkpoints, one worker, four pieces: three checkpoints each. */
+	check_cuts(false, 0, 1250, 12,
+		   (const uint64_t[][2]){{0, 100}, {100, 400}, {400, 700}, {700, 1000}, {1000, 1250}}, 5);
+	check_cuts(false, 150, 410, 12, (const uint64_t[][2]){{150, 400}, {400, 410}}, 2);
+	check_cuts(false, 5, 1000, 0, (const uint64_t[][2]){{5, 1000}}, 1);
 }
