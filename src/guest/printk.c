@@ -46,7 +46,7 @@ static bool text_vaddr(const struct dv_printk *p, const struct dv_guest_memory *
 	size = 1ull << bits;
 	if (begin / size != (next - 1) / size)
 		at = (next - 1) / size * size;
-	if (next - at <= p->data_header_bytes || next - at > size)
+	if (next - begin > 2 * size || next - at <= p->data_header_bytes || next - at > size)
 		return false;
 	*ret_vaddr = data + at % size + p->data_header_bytes;
 	*ret_room = next - at - p->data_header_bytes;

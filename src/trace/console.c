@@ -79,8 +79,14 @@ void console_put_log(struct dv_buf *buf, const struct dv_console_line *line, con
 		     int32_t pid, int32_t tid)
 {
 	static const char *const sources[DV_CONSOLE_SOURCES] = DV_CONSOLE_SOURCE_NAMES;
-	size_t event = proto_open(buf, LOG_EVENTS);
+	size_t packet = proto_open(buf, TRACE_PACKET), log, event;
 
+	/* A packet for each: whose tid it is depends on when. */
+	proto_uint(buf, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	proto_uint(buf, PACKET_TIMESTAMP, line->icount);
+	proto_uint(buf, PACKET_CLOCK_ID, CLOCK_BOOTTIME);
+	log = proto_open(buf, PACKET_ANDROID_LOG);
+	event = proto_open(buf, LOG_EVENTS);
 	proto_uint(buf, LOG_ID, line->source == DV_CONSOLE_PRINTK ? LOG_ID_KERNEL : LOG_ID_DEFAULT);
 	proto_uint(buf, LOG_PID, (uint32_t)pid);
 	proto_uint(buf, LOG_TID, (uint32_t)tid);
@@ -89,6 +95,8 @@ void console_put_log(struct dv_buf *buf, const struct dv_console_line *line, con
 	proto_uint(buf, LOG_PRIORITY, priority(line->level));
 	proto_bytes(buf, LOG_MESSAGE, text, len);
 	proto_close(buf, event);
+	proto_close(buf, log);
+	proto_close(buf, packet);
 }
 
 bool console_parse(struct dv_cursor c, struct dv_console_line *ret, struct proto_field *ret_text)

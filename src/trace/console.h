@@ -17,6 +17,7 @@ size_t console_piece(const uint8_t *text, size_t len, size_t max);
 
 /* Both take the line's own text as the len bytes at text. */
 void console_put_line(struct dv_buf *buf, const struct dv_console_line *line, const uint8_t *text, size_t len);
+/* ... and this a whole packet. */
 void console_put_log(struct dv_buf *buf, const struct dv_console_line *line, const uint8_t *text, size_t len,
 		     int32_t pid, int32_t tid);
 

@@ -59,7 +59,7 @@ static uint32_t new_process(struct writer_threads *t, int32_t pid)
 
 static int32_t process_pid(const struct dv_trace_thread *thread)
 {
-	if (thread->tid <= 0 || thread->tgid <= 0)
+	if (thread->tid <= 0 || thread->tgid <= 0 || thread->tid >= DV_TRACE_FIRST_SYNTHETIC_TID)
 		return IDLE_PID;
 	return thread->is_kernel ? KTHREADD_PID : thread->tgid;
 }
@@ -99,7 +99,6 @@ static void name_process(struct writer_threads *t, const struct writer_thread *t
 	if (!strcmp(process->comm, thread->is.comm))
 		return;
 	memcpy(process->comm, thread->is.comm, sizeof(process->comm));
-	process->block = 0;
 }
 
 static uint32_t add_thread(struct writer_threads *t, const struct dv_trace_thread *thread)
@@ -126,6 +125,8 @@ uint32_t writer_threads_set(struct writer_threads *t, uint64_t icount, const str
 
 	if (index == UINT32_MAX)
 		return index;
+	if (strncmp(t->threads[index].is.comm, thread->comm, sizeof(thread->comm) - 1))
+		t->threads[index].is_told = false;
 	t->threads[index].is = *thread;
 	t->threads[index].is.comm[sizeof(thread->comm) - 1] = '\0';
 	t->threads[index].icount = icount;
@@ -147,20 +148,106 @@ void writer_threads_ids(const struct writer_threads *t, uint32_t index, int32_t 
 	*ret_tid = dv_trace_thread_tid(&t->threads[index].is);
 }
 
-static void put_process(struct writer_threads *t, uint32_t index, struct dv_buf *packets)
+/*
+ * When a descriptor takes effect. Without a timestamp it does so where its block starts, which is before
+ * the thread itself does.
+ */
+static void put_time(struct dv_buf *packets, const struct writer_thread *thread)
 {
-	const struct writer_process *process = &t->processes[index];
+	uint64_t icount = thread->icount > thread->is.start_icount ? thread->icount : thread->is.start_icount + 1;
+
+	if (!thread->is.start_icount)
+		return;
+	proto_uint(packets, PACKET_TIMESTAMP, icount);
+	proto_uint(packets, PACKET_CLOCK_ID, CLOCK_BOOTTIME);
+}
+
+static void put_process(struct writer_threads *t, const struct writer_thread *thread, struct dv_buf *packets)
+{
+	const struct writer_process *process = &t->processes[thread->process];
 	size_t packet = proto_open(packets, TRACE_PACKET), descriptor, message;
 
 	proto_uint(packets, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	put_time(packets, thread);
 	descriptor = proto_open(packets, PACKET_TRACK_DESCRIPTOR);
-	proto_uint(packets, DESCRIPTOR_UUID, PROCESS_UUID_BASE + index);
+	proto_uint(packets, DESCRIPTOR_UUID, PROCESS_UUID_BASE + thread->process);
 	message = proto_open(packets, DESCRIPTOR_PROCESS);
 	proto_uint(packets, PROCESS_PID, (uint32_t)process->pid);
 	proto_string(packets, PROCESS_NAME, process->comm);
 	proto_close(packets, message);
 	proto_close(packets, descriptor);
 	proto_close(packets, packet);
+}
+
+static void put_thread(struct writer_threads *t, const struct writer_thread *thread, struct dv_buf *packets)
+{
+	size_t packet = proto_open(packets, TRACE_PACKET), descriptor, message;
+
+	proto_uint(packets, PACKET_SEQUENCE_ID, SEQUENCE_ID);
+	put_time(packets, thread);
+	descriptor = proto_open(packets, PACKET_TRACK_DESCRIPTOR);
+	proto_uint(packets, DESCRIPTOR_UUID, thread->is.id);
+	message = proto_open(packets, DESCRIPTOR_THREAD);
+	proto_uint(packets, THREAD_PID, (uint32_t)t->processes[thread->process].pid);
+	proto_uint(packets, THREAD_TID, (uint32_t)dv_trace_thread_tid(&thread->is));
+	proto_string(packets, THREAD_NAME, thread->is.comm);
+	proto_close(packets, message);
+	proto_close(packets, descriptor);
+	proto_close(packets, packet);
+}
+
+static size_t open_ftrace(struct dv_buf *ftrace, uint64_t icount, int32_t tid)
+{
+	size_t event = proto_open(ftrace, BUNDLE_EVENT);
+
+	proto_uint(ftrace, FTRACE_TIMESTAMP, icount);
+	proto_uint(ftrace, FTRACE_PID, (uint32_t)tid);
+	return event;
+}
+
+void writer_threads_put_begin(const struct writer_threads *t, uint32_t index, uint32_t creator, struct dv_buf *ftrace)
+{
+	const struct writer_thread *thread = &t->threads[index];
+	int32_t pid = t->processes[thread->process].pid, tid = dv_trace_thread_tid(&thread->is);
+	bool is_main = tid == pid;
+	size_t event, message;
+
+	/* Kernel threads, whoever made them, are shown as kthreadd's. */
+	if (pid == KTHREADD_PID && !is_main)
+		event = open_ftrace(ftrace, thread->is.start_icount, KTHREADD_PID);
+	else if (creator != UINT32_MAX)
+		event = open_ftrace(ftrace, thread->is.start_icount, dv_trace_thread_tid(&t->threads[creator].is));
+	else
+		return;
+	message = proto_open(ftrace, FTRACE_TASK_NEWTASK);
+	proto_uint(ftrace, NEWTASK_PID, (uint32_t)tid);
+	proto_uint(ftrace, NEWTASK_CLONE_FLAGS, is_main ? 0 : NEWTASK_CLONE_THREAD);
+	proto_close(ftrace, message);
+	proto_close(ftrace, event);
+}
+
+void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace)
+{
+	const struct writer_thread *thread = &t->threads[index];
+	int32_t tid = dv_trace_thread_tid(&thread->is);
+	size_t event = open_ftrace(ftrace, thread->icount, tid), message = proto_open(ftrace, FTRACE_TASK_RENAME);
+
+	proto_uint(ftrace, RENAME_PID, (uint32_t)tid);
+	proto_string(ftrace, RENAME_NEWCOMM, thread->is.comm);
+	proto_close(ftrace, message);
+	proto_close(ftrace, event);
+}
+
+void writer_threads_put_end(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace)
+{
+	const struct writer_thread *thread = &t->threads[index];
+	int32_t tid = dv_trace_thread_tid(&thread->is);
+	size_t event = open_ftrace(ftrace, thread->is.exit_icount, tid);
+	size_t message = proto_open(ftrace, FTRACE_SCHED_PROCESS_FREE);
+
+	proto_uint(ftrace, PROCESS_FREE_PID, (uint32_t)tid);
+	proto_close(ftrace, message);
+	proto_close(ftrace, event);
 }
 
 void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread)
@@ -192,24 +279,15 @@ void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t 
 {
 	struct writer_thread *thread = &t->threads[index];
 	struct writer_process *process = &t->processes[thread->process];
-	size_t packet, descriptor, message;
 
-	if (process->block != block)
-		put_process(t, thread->process, packets);
-	process->block = block;
+	if (!process->is_told)
+		put_process(t, thread, packets);
+	process->is_told = true;
+	if (!thread->is_told)
+		put_thread(t, thread, packets);
+	thread->is_told = true;
 	if (thread->block == block)
 		return;
 	thread->block = block;
-	packet = proto_open(packets, TRACE_PACKET);
-	proto_uint(packets, PACKET_SEQUENCE_ID, SEQUENCE_ID);
-	descriptor = proto_open(packets, PACKET_TRACK_DESCRIPTOR);
-	proto_uint(packets, DESCRIPTOR_UUID, thread->is.id);
-	message = proto_open(packets, DESCRIPTOR_THREAD);
-	proto_uint(packets, THREAD_PID, (uint32_t)process->pid);
-	proto_uint(packets, THREAD_TID, (uint32_t)dv_trace_thread_tid(&thread->is));
-	proto_string(packets, THREAD_NAME, thread->is.comm);
-	proto_close(packets, message);
-	proto_close(packets, descriptor);
-	proto_close(packets, packet);
 	writer_thread_put(own, OWN_THREAD, thread);
 }

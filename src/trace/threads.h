@@ -4,8 +4,13 @@
  *
  * A thread is its id; what tid, tgid and comm it has may change. Its track's uuid is its id. Perfetto
  * names threads by tid, and a tid that comes again under another uuid becomes another thread there.
+ * Threads that were seen to begin do so by an ftrace event, as their end and a leader's new name: that is
+ * what makes Perfetto's start_ts, end_ts and parent_upid. Their descriptors must come after that in time,
+ * and must not come again after the end, since either would make another thread of the same tid: each is
+ * given once, with a timestamp.
+ *
  * A thread is given its process when it is first declared and keeps it:
- *  - the idle tasks (and others without a tid) are put in a process of their own with tids that no
+ *  - the idle tasks (and others without a tid, and what ran before the kernel) are put in a process of their own with tids that no
  *    kernel hands out, since Perfetto takes pid 0 for its host's idle process;
  *  - kernel threads are put together under kthreadd, pid 2;
  *  - a group leader (tid == tgid) whose tgid already had another leader is a reused pid: it starts a
@@ -23,13 +28,14 @@ struct writer_thread {
 	uint64_t icount; /* from when on it is so */
 	uint32_t process;
 	uint32_t block;	 /* the last block that describes it, 0 for none */
+	bool is_told;	 /* stock Perfetto has its descriptor, with this name */
 };
 
 struct writer_process {
 	int32_t pid; /* as Perfetto sees it */
 	uint64_t leader; /* a thread's id; 0 while it was not seen */
 	char comm[16];
-	uint32_t block;
+	bool is_told;
 };
 
 struct writer_threads {
@@ -54,9 +60,15 @@ uint32_t writer_threads_find(const struct writer_threads *t, uint64_t id);
 /* The pid and tid that stock Perfetto knows the thread by. */
 void writer_threads_ids(const struct writer_threads *t, uint32_t index, int32_t *ret_pid, int32_t *ret_tid);
 
-/* Makes sure that this block describes the thread and its process. */
+/* Makes sure that this block describes the thread, and that Perfetto knows it and its process. */
 void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t block,
 			     struct dv_buf *packets, struct dv_buf *own);
+/* Appends ftrace events: the thread begins, made by creator (UINT32_MAX: not known), has another name,
+ * ends. */
+void writer_threads_put_begin(const struct writer_threads *t, uint32_t index, uint32_t creator, struct dv_buf *ftrace);
+void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
+void writer_threads_put_end(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
+
 /* Appends the body of an own THREAD message. */
 void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread);
 

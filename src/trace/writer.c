@@ -293,21 +293,6 @@ static void put_sched(struct dv_trace_writer *w, struct dv_buf *buf)
 	}
 }
 
-static void put_log(struct dv_trace_writer *w, struct dv_buf *buf)
-{
-	size_t packet, log;
-
-	if (!w->log.len)
-		return;
-	packet = proto_open(buf, TRACE_PACKET);
-	proto_uint(buf, PACKET_SEQUENCE_ID, SEQUENCE_ID);
-	log = proto_open(buf, PACKET_ANDROID_LOG);
-	dv_buf_append(buf, w->log.data, w->log.len);
-	proto_close(buf, log);
-	proto_close(buf, packet);
-	buf->failed |= w->log.failed;
-}
-
 /* The packet of a zlib stream that is to follow from a compressor: close_stream() sets the lengths. */
 static size_t open_stream(struct dv_buf *out, size_t *ret_packet)
 {
@@ -330,8 +315,9 @@ static void put_prefix(struct dv_trace_writer *w)
 	put_names(w, &w->raw);
 	dv_buf_append(&w->raw, w->descriptors.data, w->descriptors.len);
 	put_sched(w, &w->raw);
-	put_log(w, &w->raw);
-	w->out.failed |= w->raw.failed | w->interned.failed | w->own.failed | w->descriptors.failed;
+	dv_buf_append(&w->raw, w->log.data, w->log.len);
+	w->out.failed |= w->raw.failed | w->interned.failed | w->own.failed | w->descriptors.failed |
+			 w->log.failed;
 	stream = open_stream(&w->out, &packet);
 	bound = libdeflate_zlib_compress_bound(w->deflate, w->raw.len);
 	to = dv_buf_reserve(&w->out, bound);
@@ -585,22 +571,6 @@ void dv_trace_writer_end(struct dv_trace_writer *w, uint64_t thread_id, uint64_t
 
 /* Threads and switches */
 
-void dv_trace_writer_thread(struct dv_trace_writer *w, uint64_t icount, const struct dv_trace_thread *thread)
-{
-	bool is_known = writer_threads_find(&w->threads, thread->id) != UINT32_MAX;
-	uint32_t index;
-
-	if (w->error)
-		return;
-	index = set_thread(w, icount, thread);
-	if (index == UINT32_MAX)
-		return;
-	/* A new name is said even if the thread never runs again; a new thread when it first does. */
-	if (is_known)
-		writer_threads_describe(&w->threads, index, w->block, &w->descriptors, &w->own);
-	close_full_block(w);
-}
-
 static struct dv_buf *sched_of(struct dv_trace_writer *w, uint32_t cpu)
 {
 	struct dv_buf *sched;
@@ -618,6 +588,42 @@ static struct dv_buf *sched_of(struct dv_trace_writer *w, uint32_t cpu)
 	w->sched = sched;
 	w->cpus = cpu + 1;
 	return &sched[cpu];
+}
+
+/* What became of a thread, for stock Perfetto. Which CPU's event it is does not matter there. */
+static void put_life(struct dv_trace_writer *w, uint32_t index, bool is_new, bool is_renamed)
+{
+	const struct dv_trace_thread *thread = &w->threads.threads[index].is;
+	struct dv_buf *sched = sched_of(w, 0);
+
+	if (!sched)
+		return;
+	cover(w, w->threads.threads[index].icount);
+	if (is_new && thread->start_icount)
+		writer_threads_put_begin(&w->threads, index, writer_threads_find(&w->threads, thread->creator_id), sched);
+	if (is_renamed)
+		writer_threads_put_rename(&w->threads, index, sched);
+	if (thread->exit_icount)
+		writer_threads_put_end(&w->threads, index, sched);
+}
+
+void dv_trace_writer_thread(struct dv_trace_writer *w, uint64_t icount, const struct dv_trace_thread *thread)
+{
+	uint32_t index = writer_threads_find(&w->threads, thread->id);
+	bool is_new = index == UINT32_MAX, is_renamed;
+
+	if (w->error)
+		return;
+	is_renamed = !is_new && strncmp(w->threads.threads[index].is.comm, thread->comm, sizeof(thread->comm) - 1);
+	index = set_thread(w, icount, thread);
+	if (index == UINT32_MAX)
+		return;
+	/* One whose beginning was not seen is described when it first runs, others and new names at once. */
+	if (!is_new || thread->start_icount) {
+		put_life(w, index, is_new, is_renamed);
+		writer_threads_describe(&w->threads, index, w->block, &w->descriptors, &w->own);
+	}
+	close_full_block(w);
 }
 
 struct switch_side {

@@ -2,7 +2,8 @@
 /*
  * Prints a trace as our reader sees it, to be compared with Perfetto: with --slices a line per slice
  * (start, tid, depth, dur, category, thread's name, name), with --switches a line per switch (icount,
- * cpu, next tid), with --console a line per console line (icount, tid, source, level, text), separated by
+ * cpu, next tid), with --console a line per console line (icount, tid, source, level, text), with
+ * --threads a line per thread as Perfetto must have it (tid, name, start, end, pid, parent's pid), separated by
  * tabs. --make FILE writes a synthetic trace instead.
  */
 #include <inttypes.h>
@@ -78,6 +79,58 @@ static void declare(struct dv_trace_writer *w, uint64_t icount, uint64_t id, int
 	dv_trace_writer_thread(w, icount, &thread);
 }
 
+/* Kernel threads are kthreadd's, idle ones (and what runs before the kernel) of a process of their own. */
+static int32_t process_of(const struct dv_trace_thread *t)
+{
+	if (t->tid <= 0 || t->tgid <= 0 || t->tid >= DV_TRACE_FIRST_SYNTHETIC_TID)
+		return DV_TRACE_FIRST_SYNTHETIC_TID;
+	return t->is_kernel ? 2 : t->tgid;
+}
+
+/* The parent of a process is known when its leader was seen to begin. */
+static int32_t parent_of(const struct dv_trace_reader *r, const struct dv_trace_thread *t)
+{
+	int32_t pid = process_of(t);
+
+	for (size_t i = 0; i < dv_trace_reader_thread_state_count(r); i++) {
+		const struct dv_trace_thread *leader = &dv_trace_reader_thread_state(r, i)->thread;
+		const struct dv_trace_thread *creator = dv_trace_reader_thread(r, leader->creator_id);
+
+		if (leader->tid == pid && process_of(leader) == pid && leader->start_icount && creator &&
+		    (leader->id == t->id || t->tid != pid))
+			return process_of(creator);
+	}
+	return 0;
+}
+
+static void print_optional(uint64_t number)
+{
+	if (number)
+		printf("%" PRIu64, number);
+	putchar('\t');
+}
+
+static void print_threads(struct dv_trace_reader *r)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < dv_trace_reader_thread_state_count(r); i++) {
+		const struct dv_trace_thread *t = &dv_trace_reader_thread_state(r, i)->thread;
+
+		if (t->id <= last) /* each once: ids count up */
+			continue;
+		last = t->id;
+		t = dv_trace_reader_thread(r, t->id);
+		printf("%d\t%s\t", dv_trace_thread_tid(t), t->comm);
+		print_optional(t->start_icount);
+		print_optional(t->exit_icount);
+		printf("%d\t", process_of(t));
+		if (parent_of(r, t))
+			printf("%d", parent_of(r, t));
+		putchar('\n');
+	}
+}
+
 static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t thread, uint64_t random)
 {
 	char text[64];
@@ -146,7 +199,7 @@ static struct dv_error *run(int argc, char **argv)
 	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
 
 	if (argc != 3)
-		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--make FILE");
+		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--threads|--make FILE");
 	if (!strcmp(argv[1], "--make"))
 		return make(argv[2]);
 	DV_TRY(dv_trace_reader_open(argv[2], &r));
@@ -154,6 +207,8 @@ static struct dv_error *run(int argc, char **argv)
 		print_switches(r);
 	else if (!strcmp(argv[1], "--console"))
 		print_console(r);
+	else if (!strcmp(argv[1], "--threads"))
+		print_threads(r);
 	else
 		DV_TRY(dv_trace_reader_slices(r, print_slice, r));
 	if (dv_trace_reader_damage(r))

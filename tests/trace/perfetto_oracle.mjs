@@ -7,7 +7,7 @@ import readline from 'node:readline';
 import vm from 'node:vm';
 import {pathToFileURL} from 'node:url';
 
-const [cache, trace, slicesFile, switchesFile, consoleFile] = process.argv.slice(2);
+const [cache, trace, slicesFile, switchesFile, consoleFile, threadsFile] = process.argv.slice(2);
 const PIECE = 8 << 20;
 const WINDOW_ROWS = 200000;
 
@@ -96,6 +96,28 @@ const CONSOLE = {
   },
 };
 
+// A process whose leader was not seen has a nameless main thread there.
+const THREADS = `
+  select t.tid as tid, t.name as name, t.start_ts as start, t.end_ts as end, p.pid as pid, parent.pid as ppid
+  from thread t join process p using (upid) left join process parent on p.parent_upid = parent.upid
+  where t.tid != 0 and t.name is not null`;
+
+async function compareThreads(engine) {
+  const theirs = await lines(engine, THREADS, ['tid', 'name', 'start', 'end', 'pid', 'ppid']);
+  const ours = fs.readFileSync(threadsFile, 'utf8').split('\n').slice(0, -1);
+  const rows = ours.length;
+  compareWindow('threads', ours, theirs);
+  const stray = await lines(
+      engine, `select tid, t.name as name from thread t left join process using (upid)
+               where tid != 0 and process.pid is null`, ['tid', 'name']);
+  if (stray.length) throw new Error(`threads without a process:\n${stray.join('\n')}`);
+  const misnamed = await lines(
+      engine, `select t.name as name, p.name as process from thread t join process p using (upid)
+               where t.tid = p.pid and t.start_ts is not null and t.name is not p.name`, ['name', 'process']);
+  if (misnamed.length) throw new Error(`processes without their leader's name:\n${misnamed.join('\n')}`);
+  return rows;
+}
+
 function compareWindow(what, ours, theirs) {
   ours.sort();
   theirs.sort();
@@ -139,5 +161,6 @@ const total = await lines(engine, 'select count(*) as n from slice', ['n']);
 if (Number(total[0]) !== slices) throw new Error(`Perfetto has ${total[0]} slices, ${slices} of them on threads`);
 const switches = await compare(engine, SWITCHES, switchesFile);
 const printed = await compare(engine, CONSOLE, consoleFile);
-console.log(`${trace}: ${slices} slices, ${switches} switches and ${printed} console lines are the same in Perfetto`);
+const threads = await compareThreads(engine);
+console.log(`${trace}: ${slices} slices, ${switches} switches, ${printed} console lines, ${threads} threads are the same in Perfetto`);
 process.exit(0);

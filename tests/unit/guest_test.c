@@ -2,6 +2,8 @@
 /* Facts about src/guest that need no guest: instructions by their bytes, tasks in a byte array. */
 #include "guest/arch.h"
 #include "guest/linux.h"
+#include "guest/printk.h"
+#include "guest/syscalls.h"
 #include "test.h"
 
 #define AT 0xffffffff81000000ull
@@ -129,4 +131,108 @@ TEST(the_running_task_is_found_in_the_per_cpu_area)
 	CHECK(dv_linux_read_current(&layout, &memory, BASE + 0x80, &task));
 	CHECK(task == BASE + 64);
 	CHECK(!dv_linux_read_current(&layout, &memory, 0, &task));
+}
+
+TEST(system_calls_have_their_names_by_table_and_number)
+{
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_X86_64, 0), "read");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_X86_64, 257), "openat");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_X86_64, 462), "mseal");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_IA32, 3), "read");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_IA32, 295), "openat");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_X86_64, 0x40000000 | 257), "openat");
+	CHECK_STR(dv_syscall_name(DV_SYSCALLS_X86_64, 0x40000000 | 520), "execve");
+	CHECK(!dv_syscall_name(DV_SYSCALLS_X86_64, 520));
+	CHECK(!dv_syscall_name(DV_SYSCALLS_X86_64, 400));
+	CHECK(!dv_syscall_name(DV_SYSCALLS_X86_64, 100000));
+	CHECK(!dv_syscall_name(DV_SYSCALLS_IA32, UINT32_MAX));
+	CHECK(!dv_syscall_name(DV_SYSCALLS_NONE, 0));
+}
+
+/* ---- a ring buffer of printk in a byte array: four descriptors, 64 bytes of text ---- */
+
+#define RING_AT	  0xffff888000001000ull
+#define RING_DATA 0xffff888000001400ull
+
+static const struct dv_printk ring_layout = {
+	.entry_rb = {0, 8}, .entry_id = {16, 8},
+	.count_bits = {0, 4}, .descs = {8, 8}, .infos = {16, 8}, .size_bits = {56, 4}, .data = {64, 8},
+	.begin = {8, 8}, .next = {16, 8}, .text_len = {16, 2}, .facility = {18, 1},
+	.desc_bytes = 24, .info_bytes = 32, .data_header_bytes = 8,
+};
+
+struct ring {
+	uint8_t bytes[2048];
+};
+
+static bool read_ring(void *context, uint64_t vaddr, void *to, size_t len)
+{
+	const struct ring *ring = context;
+
+	if (vaddr < RING_AT || vaddr - RING_AT > sizeof(ring->bytes) || len > sizeof(ring->bytes) - (vaddr - RING_AT))
+		return false;
+	memcpy(to, ring->bytes + (vaddr - RING_AT), len);
+	return true;
+}
+
+static void put64(struct ring *ring, uint64_t at, uint64_t value)
+{
+	memcpy(ring->bytes + (at - RING_AT), &value, sizeof(value));
+}
+
+/* The entry is at 0x800, the ring buffer at 0x000, descriptors at 0x100, infos at 0x200. */
+static bool read_record(uint64_t begin, uint64_t next, uint16_t text_len, const char *text_at_0, const char *text_at_48,
+			struct dv_printk_record *ret)
+{
+	struct ring ring = {{0}};
+	const struct dv_guest_memory memory = {.read = read_ring, .context = &ring};
+	uint64_t id = 0x100000006; /* index 2 of 4 */
+
+	put64(&ring, RING_AT + 0x700, RING_AT);
+	put64(&ring, RING_AT + 0x710, id);
+	ring.bytes[0] = 2;
+	put64(&ring, RING_AT + 8, RING_AT + 0x100);
+	put64(&ring, RING_AT + 16, RING_AT + 0x200);
+	ring.bytes[56] = 6;
+	put64(&ring, RING_AT + 64, RING_DATA);
+	put64(&ring, RING_AT + 0x100 + 2 * 24 + 8, begin);
+	put64(&ring, RING_AT + 0x100 + 2 * 24 + 16, next);
+	memcpy(ring.bytes + 0x200 + 2 * 32 + 16, &text_len, 2);
+	ring.bytes[0x200 + 2 * 32 + 19] = 4 << 5 | 0x1f;
+	memcpy(ring.bytes + 0x400 + 8, text_at_0, strlen(text_at_0));
+	memcpy(ring.bytes + 0x400 + 48 + 8, text_at_48, strlen(text_at_48));
+	return dv_printk_read(&ring_layout, &memory, RING_AT + 0x700, ret);
+}
+
+TEST(a_record_of_printk_is_read_where_its_positions_say)
+{
+	static struct dv_printk_record record;
+
+	CHECK(read_record(0x1000, 0x1010, 5, "hello", "", &record));
+	CHECK_EQ(record.id, 0x100000006);
+	CHECK_EQ(record.level, 4);
+	CHECK_EQ(record.len, 5);
+	CHECK(!memcmp(record.text, "hello", 5));
+	/* It ends where the ring ends: no wrap. */
+	CHECK(read_record(0x1030, 0x1040, 5, "wrong", "right", &record));
+	CHECK(!memcmp(record.text, "right", 5));
+	/* It would cross the end: the text is at the start. */
+	CHECK(read_record(0x1030, 0x1050, 5, "right", "wrong", &record));
+	CHECK(!memcmp(record.text, "right", 5));
+	/* An empty line has no block. */
+	CHECK(read_record(3, 3, 0, "", "", &record));
+	CHECK_EQ(record.len, 0);
+	/* The text is no longer than its block. */
+	CHECK(read_record(0x1000, 0x1010, 5000, "hello", "", &record));
+	CHECK_EQ(record.len, 8);
+}
+
+TEST(positions_that_cannot_be_are_not_followed)
+{
+	static struct dv_printk_record record;
+
+	CHECK(!read_record(1, 1, 5, "", "", &record));
+	CHECK(!read_record(0x1010, 0x1000, 5, "", "", &record));
+	CHECK(!read_record(0x1000, 0x1004, 5, "", "", &record));
+	CHECK(!read_record(0x1000, 0x9000, 5, "", "", &record));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Facts about the plugin's parts that need no QEMU: options, clocks, the ring. */
+#include "base/buf.h"
 #include "plugin/clock.h"
+#include "plugin/lines.h"
 #include "plugin/options.h"
 #include "plugin/ring.h"
 #include "test.h"
@@ -167,4 +169,100 @@ TEST(a_closed_ring_gives_what_is_left_and_a_late_producer_does_not_hang)
 	CHECK(!dv_ring_wait(&ring, &events, &count));
 	produce(&ring);
 	dv_ring_deinit(&ring);
+}
+
+/* ---- lines ---- */
+
+static void put_line(void *out, const struct dv_console_line *line)
+{
+	static const char *const sources[DV_CONSOLE_SOURCES] = DV_CONSOLE_SOURCE_NAMES;
+
+	dv_buf_printf(out, "@%" PRIu64 " %" PRIu64 " %s %d [%s]\n", line->icount, line->thread_id, sources[line->source],
+		      line->level, line->text);
+}
+
+static void print(struct dv_lines *lines, uint64_t icount, uint64_t thread_id, enum dv_console_source source,
+		  uint32_t channel, const char *text, size_t len)
+{
+	_cleanup_free_ struct dv_event_print *event = calloc(1, sizeof(*event) + len);
+
+	event->source = source;
+	event->channel = channel;
+	event->len = (uint32_t)len;
+	memcpy(event->text, text, len);
+	dv_lines_add(lines, icount, thread_id, event);
+}
+
+static void print_record(struct dv_lines *lines, uint64_t icount, uint64_t record, bool is_final, const char *text)
+{
+	_cleanup_free_ struct dv_event_print *event = calloc(1, sizeof(*event) + strlen(text));
+
+	event->source = DV_CONSOLE_PRINTK;
+	event->level = 6;
+	event->record = record;
+	event->is_final = is_final;
+	event->len = (uint32_t)strlen(text);
+	memcpy(event->text, text, event->len);
+	dv_lines_add(lines, icount, 1, event);
+}
+
+TEST(bytes_become_lines_that_begin_with_their_first_byte)
+{
+	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
+	struct dv_lines lines;
+	const char *text = "one\r\n\ntw\0o\n# ";
+
+	dv_lines_init(&lines, put_line, &out);
+	for (size_t i = 0; i < 13; i++)
+		print(&lines, 100 + i, 1 + i / 6, DV_CONSOLE_SERIAL, 0, text + i, 1);
+	print(&lines, 200, 3, DV_CONSOLE_SERIAL, 1, "port 2\n", 7);
+	print(&lines, 300, 3, DV_CONSOLE_HVC, 0, "a\r\r\nb", 5);
+	print(&lines, 310, 4, DV_CONSOLE_HVC, 0, "c\n", 2);
+	print(&lines, 400, 4, DV_CONSOLE_SERIAL, 99, "far", 3);
+	dv_lines_flush(&lines);
+	dv_lines_flush(&lines);
+	dv_lines_deinit(&lines);
+	dv_buf_append(&out, "", 1);
+	CHECK_STR((const char *)out.data, "@100 1 serial -1 [one]\n@105 1 serial -1 []\n@106 2 serial -1 [two]\n"
+					  "@200 3 serial -1 [port 2]\n@300 3 hvc -1 [a]\n@300 3 hvc -1 [bc]\n"
+					  "@111 2 serial -1 [# ]\n@400 4 serial -1 [far]\n");
+}
+
+TEST(a_line_without_end_comes_in_pieces)
+{
+	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
+	static char text[DV_LINES_MAX_BYTES + 10];
+	struct dv_lines lines;
+
+	memset(text, 'x', sizeof(text));
+	dv_lines_init(&lines, put_line, &out);
+	print(&lines, 100, 1, DV_CONSOLE_SERIAL, 0, text, DV_LINES_MAX_BYTES);
+	CHECK(out.len > DV_LINES_MAX_BYTES);
+	dv_buf_clear(&out);
+	print(&lines, 200, 1, DV_CONSOLE_SERIAL, 0, "y\n", 2);
+	dv_lines_deinit(&lines);
+	dv_buf_append(&out, "", 1);
+	CHECK_STR((const char *)out.data, "@200 1 serial -1 [y]\n");
+}
+
+TEST(records_of_printk_are_lines_and_continued_ones_come_once)
+{
+	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
+	struct dv_lines lines;
+
+	dv_lines_init(&lines, put_line, &out);
+	print_record(&lines, 10, 1, true, "whole");
+	print_record(&lines, 20, 2, false, "con");
+	print_record(&lines, 30, 2, false, "contin");
+	print_record(&lines, 40, 2, true, "continued");
+	print_record(&lines, 50, 3, false, "never ended");
+	print_record(&lines, 60, 4, true, "two\nlines");
+	print_record(&lines, 70, 5, true, "");
+	print_record(&lines, 80, 6, false, "last");
+	dv_lines_flush(&lines);
+	dv_lines_deinit(&lines);
+	dv_buf_append(&out, "", 1);
+	CHECK_STR((const char *)out.data, "@10 1 printk 6 [whole]\n@20 1 printk 6 [continued]\n@50 1 printk 6 [never ended]\n"
+					  "@60 1 printk 6 [two]\n@60 1 printk 6 [lines]\n@70 1 printk 6 []\n"
+					  "@80 1 printk 6 [last]\n");
 }
