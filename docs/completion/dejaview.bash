@@ -30,7 +30,7 @@ _dejaview() {
 	record) options+=" --output --force --no-trace --copy-image --quiet --json $filters" ;;
 	trace) options+=" --output --image --qemu --quiet $filters" ;;
 	info) options+=' --json --no-repair' ;;
-	writes) options+=' --before --all --count --thread --json --image --qemu --quiet' ;;
+	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac

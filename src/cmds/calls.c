@@ -7,8 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmds/cmds.h"
-#include "cmds/subject.h"
-#include "replay/look.h"
+#include "query/query.h"
+#include "replay/calls.h"
+#include "replay/subject.h"
 #include "symbols/prototype.h"
 
 static const char usage[] =
@@ -26,19 +27,20 @@ static const char usage[] =
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
 	"      --quiet            no progress\n";
 
-struct call {
-	struct dv_capture_call entry;
-	uint64_t value, return_icount;
-	bool has_returned;
-};
+#define MAX_CALLS 10000000u
 
 struct listing {
 	struct dv_subject subject;
-	struct dv_prototype prototype; /* len 0 and no returned.type: not known */
+	struct dv_query *query;
+	struct dv_prototype prototype; /* no returned.type: not known */
 	const char *function;
 	const struct dv_btf *btf;
-	uint64_t vaddr, from_icount, to_icount, wanted;
-	struct dv_buf calls; /* of struct call */
+	uint64_t from_icount, to_icount, wanted;
+	struct dv_calls_function functions[DV_CALLS_MAX_FUNCTIONS];
+	size_t functions_len;
+	struct dv_call *calls;
+	size_t calls_len;
+	int percent; /* last shown */
 	bool as_json, quiet, shown_progress;
 };
 
@@ -50,73 +52,39 @@ static void interrupt(int signal)
 	interrupted = 1;
 }
 
-static bool progress(void *context, uint64_t icount)
+static bool show(struct listing *l, const char *what, uint64_t done, uint64_t total)
 {
-	struct listing *l = context;
+	int percent = total ? (int)(done * 100 / total) : 0;
 
-	if (!l->quiet && isatty(STDERR_FILENO)) {
-		fprintf(stderr, "\rdejaview calls: replaying, at %" PRIu64 " of %" PRIu64, icount, l->to_icount);
+	if (!l->quiet && isatty(STDERR_FILENO) && percent != l->percent) {
+		fprintf(stderr, "\r\033[Kdejaview calls: %s, %d %%", what, percent);
 		l->shown_progress = true;
+		l->percent = percent;
 	}
 	return !interrupted;
 }
 
-/* ---- pairing calls with returns ---- */
-
-static struct call *call_at(const struct listing *l, size_t i)
+static bool on_load(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
-	return (struct call *)(void *)l->calls.data + i;
+	return show(context, "opening the trace", done_bytes, total_bytes);
 }
 
-static size_t call_count(const struct listing *l)
+static bool on_replay(void *context, uint64_t done_icount, uint64_t total_icount)
 {
-	return l->calls.len / sizeof(struct call);
-}
-
-/* A return belongs to the newest call with its slot that has not returned. */
-static void on_return(struct listing *l, const struct dv_capture_return *returned)
-{
-	for (size_t i = call_count(l); i-- > 0;) {
-		struct call *call = call_at(l, i);
-
-		if (call->entry.slot != returned->slot || call->has_returned)
-			continue;
-		call->has_returned = true;
-		call->value = returned->value;
-		call->return_icount = returned->icount + 1;
-		return;
-	}
-}
-
-static struct dv_error *pair(struct listing *l, const struct dv_look_result *found)
-{
-	const struct dv_capture_record *record;
-	size_t offset = 0;
-
-	while ((record = dv_look_next(found, &offset))) {
-		struct call call = {0};
-
-		if (record->kind == DV_CAPTURE_RETURN)
-			on_return(l, &record->returned);
-		if (record->kind != DV_CAPTURE_CALL || call_count(l) >= l->wanted)
-			continue;
-		call.entry = record->call;
-		dv_buf_append(&l->calls, &call, sizeof(call));
-	}
-	return l->calls.failed ? dv_error_no_memory() : NULL;
+	return show(context, "replaying", done_icount, total_icount);
 }
 
 /* ---- showing ---- */
 
 /* The string that an argument pointed to, or NULL. */
-static const char *string_of(const struct call *call, size_t argument)
+static const char *string_of(const struct dv_call *call, size_t argument)
 {
 	return argument < DV_CAPTURE_ARGUMENTS && call->entry.strings_mask & 1u << argument
 		       ? call->entry.strings[argument]
 		       : NULL;
 }
 
-static bool argument_value(const struct call *call, size_t argument, uint64_t *ret)
+static bool argument_value(const struct dv_call *call, size_t argument, uint64_t *ret)
 {
 	if (argument >= DV_CAPTURE_ARGUMENTS + DV_ARRAY_SIZE(call->entry.stack))
 		return false;
@@ -125,7 +93,7 @@ static bool argument_value(const struct call *call, size_t argument, uint64_t *r
 	return true;
 }
 
-static void format_argument(const struct listing *l, const struct call *call, size_t i, struct dv_buf *to)
+static void format_argument(const struct listing *l, const struct dv_call *call, size_t i, struct dv_buf *to)
 {
 	uint64_t value;
 
@@ -135,12 +103,12 @@ static void format_argument(const struct listing *l, const struct call *call, si
 		dv_buf_printf(to, "...");
 }
 
-static void print_text(const struct listing *l, const struct call *call)
+static void print_text(const struct listing *l, const struct dv_call *call)
 {
-	const struct dv_trace_thread *thread = dv_subject_thread_at(&l->subject, call->entry.icount);
+	const struct dv_trace_thread *thread = dv_subject_thread_at(&l->subject, call->start_icount);
 	_cleanup_buf_ struct dv_buf line = DV_BUF_INIT;
 
-	dv_buf_printf(&line, "%" PRIu64 "  ", call->entry.icount);
+	dv_buf_printf(&line, "%" PRIu64 "  ", call->start_icount);
 	if (thread)
 		dv_buf_printf(&line, "%s (%" PRId32 ")  ", thread->comm, thread->tid);
 	dv_buf_printf(&line, "%s(", l->function);
@@ -151,7 +119,7 @@ static void print_text(const struct listing *l, const struct call *call)
 	for (size_t i = 0; !l->prototype.returned.type && i < DV_CAPTURE_ARGUMENTS; i++)
 		dv_buf_printf(&line, "%s0x%" PRIx64, i ? ", " : "", call->entry.arguments[i]);
 	dv_buf_printf(&line, ")");
-	if (!call->has_returned) {
+	if (!call->has_value) {
 		dv_buf_printf(&line, "  has not returned");
 	} else if (!l->prototype.returned.type) {
 		dv_buf_printf(&line, " = 0x%" PRIx64, call->value);
@@ -168,7 +136,7 @@ static json_t *text_json(const struct dv_buf *text)
 	return text->failed ? json_null() : json_stringn((const char *)text->data, text->len);
 }
 
-static json_t *arguments_json(const struct listing *l, const struct call *call)
+static json_t *arguments_json(const struct listing *l, const struct dv_call *call)
 {
 	json_t *arguments = json_array();
 
@@ -182,9 +150,9 @@ static json_t *arguments_json(const struct listing *l, const struct call *call)
 	return arguments;
 }
 
-static void print_json(const struct listing *l, const struct call *call)
+static void print_json(const struct listing *l, const struct dv_call *call)
 {
-	const struct dv_trace_thread *thread = dv_subject_thread_at(&l->subject, call->entry.icount);
+	const struct dv_trace_thread *thread = dv_subject_thread_at(&l->subject, call->start_icount);
 	_cleanup_buf_ struct dv_buf value = DV_BUF_INIT;
 	json_t *registers = json_array(), *json;
 	char hex[24];
@@ -193,13 +161,13 @@ static void print_json(const struct listing *l, const struct call *call)
 		snprintf(hex, sizeof(hex), "0x%" PRIx64, call->entry.arguments[i]);
 		json_array_append_new(registers, json_string(hex));
 	}
-	json = json_pack("{s:s, s:I, s:o, s:o}", "function", l->function, "icount", (json_int_t)call->entry.icount,
+	json = json_pack("{s:s, s:I, s:o, s:o}", "function", l->function, "icount", (json_int_t)call->start_icount,
 			 "arguments", arguments_json(l, call), "registers", registers);
 	json_object_set_new(json, "tid", thread ? json_integer(thread->tid) : json_null());
 	json_object_set_new(json, "comm", thread ? json_string(thread->comm) : json_null());
-	if (call->has_returned) {
+	if (call->has_value) {
 		snprintf(hex, sizeof(hex), "0x%" PRIx64, call->value);
-		json_object_set_new(json, "return_icount", json_integer((json_int_t)call->return_icount));
+		json_object_set_new(json, "return_icount", json_integer((json_int_t)call->end_icount));
 		json_object_set_new(json, "return_register", json_string(hex));
 		if (l->prototype.returned.type)
 			dv_value_print(&l->prototype.returned, call->value, l->btf, NULL, &value);
@@ -217,17 +185,19 @@ static void print_all(struct listing *l)
 	if (l->prototype.returned.type && !l->as_json) {
 		dv_prototype_print(&l->prototype, l->function, &prototype);
 		if (!prototype.failed)
-			printf("%.*s: %zu calls\n", (int)prototype.len, (const char *)prototype.data, call_count(l));
+			printf("%.*s: %zu calls\n", (int)prototype.len, (const char *)prototype.data, l->calls_len);
 	}
-	for (size_t i = 0; i < call_count(l); i++) {
+	for (size_t i = 0; i < l->calls_len; i++) {
+		if (!l->calls[i].has_arguments)
+			continue;
 		if (l->as_json)
-			print_json(l, call_at(l, i));
+			print_json(l, &l->calls[i]);
 		else
-			print_text(l, call_at(l, i));
+			print_text(l, &l->calls[i]);
 	}
 }
 
-/* ---- the replay ---- */
+/* ---- which calls ---- */
 
 static void find_prototype(struct listing *l)
 {
@@ -251,34 +221,87 @@ static uint32_t strings_mask(const struct listing *l)
 	return mask;
 }
 
+/* The trace's functions of this name: static ones may share it. */
+static struct dv_error *find_functions(struct listing *l, bool *wanted)
+{
+	const struct dv_query_info *info = dv_query_info(l->query);
+	char *end;
+	uint64_t vaddr = strtoull(l->function, &end, 0);
+	bool by_address = end != l->function && !*end;
+
+	for (uint32_t i = 0; i < info->functions; i++) {
+		const struct dv_query_function *f = dv_query_function(l->query, i);
+
+		wanted[i] = f->space != DV_FUNCTION_USER &&
+			    (by_address ? f->vaddr == vaddr : !strcmp(f->name, l->function));
+		if (!wanted[i])
+			continue;
+		if (l->functions_len == DV_CALLS_MAX_FUNCTIONS)
+			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %d functions are called '%s'",
+					    DV_CALLS_MAX_FUNCTIONS, l->function);
+		l->functions[l->functions_len++] = (struct dv_calls_function){f->vaddr, strings_mask(l)};
+	}
+	if (!l->functions_len)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace has no call of a kernel function '%s'", l->function);
+	return NULL;
+}
+
+static struct dv_error *find_calls(struct listing *l, const bool *wanted)
+{
+	uint32_t slices = dv_query_info(l->query)->slices;
+	_cleanup_buf_ struct dv_buf found = DV_BUF_INIT;
+	struct dv_query_slice slice;
+
+	for (uint32_t id = dv_query_id_at(l->query, l->from_icount); id < slices && l->calls_len < l->wanted; id++) {
+		struct dv_call call = {0};
+
+		if (!dv_query_slice(l->query, id, &slice) || slice.start_icount >= l->to_icount)
+			break;
+		if (!wanted[slice.function])
+			continue;
+		if (l->calls_len == MAX_CALLS)
+			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %u calls: give --from, --to or --count", MAX_CALLS);
+		call.start_icount = slice.start_icount;
+		call.end_icount = slice.dur_icount == DV_QUERY_OPEN ? UINT64_MAX : slice.start_icount + slice.dur_icount;
+		dv_buf_append(&found, &call, sizeof(call));
+		l->calls_len++;
+	}
+	if (found.failed)
+		return dv_error_no_memory();
+	l->calls = (void *)dv_steal(found.data);
+	return NULL;
+}
+
 static struct dv_error *list(struct listing *l)
 {
-	struct dv_look_result found = {.records = DV_BUF_INIT, .before = DV_BUF_INIT, .after = DV_BUF_INIT};
-	uint64_t end = dv_recording_common_icount(l->subject.recording), bytes;
-	struct dv_look look = {.progress = progress, .context = l, .qemu = l->subject.qemu};
-	struct dv_error *err;
-	char option[64];
+	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
+	struct dv_query_options query = {.progress = on_load, .context = l};
+	struct dv_calls calls = {.checkpoints = &checkpoints, .qemu = l->subject.qemu, .functions = l->functions,
+				 .progress = on_replay, .context = l};
+	uint64_t end = dv_recording_common_icount(l->subject.recording);
+	_cleanup_free_ bool *wanted = NULL;
 
-	DV_TRY(dv_subject_resolve(&l->subject, l->function, &l->vaddr, &bytes));
-	find_prototype(l);
 	if (!l->to_icount || l->to_icount > end)
 		l->to_icount = end;
 	if (l->from_icount >= l->to_icount)
 		return dv_error_new(DV_ERROR_INVALID, "--from %" PRIu64 " is not before --to %" PRIu64, l->from_icount,
 				    l->to_icount);
-	snprintf(option, sizeof(option), "capture=0x%" PRIx64 ":%" PRIu32, l->vaddr, strings_mask(l));
-	look.option = option;
-	look.from_icount = l->from_icount;
-	look.to_icount = l->to_icount;
-	err = dv_look_run(l->subject.recording, &look, &found);
+	DV_TRY(dv_query_open(l->subject.recording->folder, &query, &l->query));
+	find_prototype(l);
+	wanted = calloc(dv_query_info(l->query)->functions + 1, sizeof(*wanted));
+	if (!wanted)
+		return dv_error_no_memory();
+	DV_TRY(find_functions(l, wanted));
+	DV_TRY(find_calls(l, wanted));
+	DV_TRY(dv_checkpoints_open(l->subject.recording, &checkpoints));
+	calls.calls = l->calls;
+	calls.calls_len = l->calls_len;
+	calls.functions_len = l->functions_len;
+	DV_TRY(dv_calls_fetch(l->subject.recording, &calls));
 	if (l->shown_progress)
 		fputs("\r\033[K", stderr);
-	if (!err)
-		err = pair(l, &found);
-	if (!err)
-		print_all(l);
-	dv_look_result_deinit(&found);
-	return err;
+	print_all(l);
+	return NULL;
 }
 
 static bool parse_count(const char *text, uint64_t *ret)
@@ -299,7 +322,7 @@ int dv_cmd_calls(int argc, char **argv)
 		{"quiet", no_argument, NULL, QUIET}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
 	struct dv_subject_options subject = {0};
-	struct listing l = {.wanted = UINT64_MAX, .calls = DV_BUF_INIT};
+	struct listing l = {.wanted = UINT64_MAX, .percent = -1};
 	struct dv_error *err;
 	bool good = true;
 	int c;
@@ -333,7 +356,8 @@ int dv_cmd_calls(int argc, char **argv)
 	if (!err)
 		err = list(&l);
 	dv_prototype_deinit(&l.prototype);
-	dv_buf_deinit(&l.calls);
+	free(l.calls);
+	dv_query_close(l.query);
 	dv_subject_deinit(&l.subject);
 	return dv_cmd_report("calls", err);
 }

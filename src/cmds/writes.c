@@ -7,9 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmds/cmds.h"
-#include "cmds/subject.h"
-#include "replay/seek.h"
-#include "replay/segments.h"
+#include "replay/subject.h"
 #include "replay/writes.h"
 
 static const char usage[] =
@@ -25,6 +23,7 @@ static const char usage[] =
 	"same page count, too. What no instruction of the CPU wrote (a device's DMA, say) is said as such.\n"
 	"\n"
 	"      --before ICOUNT    writes before this instruction count (default: the recording's end)\n"
+	"      --from ICOUNT      ... and from this one on\n"
 	"      --all              all of them, not the newest alone\n"
 	"  -n, --count N          the newest N\n"
 	"      --thread TID       look PLACE up as this thread sees it: for addresses of user space\n"
@@ -39,12 +38,9 @@ static const char usage[] =
 
 struct search {
 	struct dv_subject subject;
-	struct dv_writes_place place;
-	uint64_t vaddr, bytes;
-	uint64_t before_icount, wanted, found;
+	uint64_t bytes, from_icount, before_icount, wanted, found;
 	int32_t thread; /* -1: any */
 	int percent; /* last shown */
-	struct dv_error *err; /* of a piece that was delivered */
 	bool as_json, quiet, shown_progress;
 };
 
@@ -135,8 +131,8 @@ static bool on_write(void *context, const struct dv_write *w)
 	_cleanup_buf_ struct dv_buf before = DV_BUF_INIT, after = DV_BUF_INIT;
 	struct search *s = context;
 
-	format_value(w->before, s->place.bytes, &before);
-	format_value(w->after, s->place.bytes, &after);
+	format_value(w->before, (uint32_t)s->bytes, &before);
+	format_value(w->after, (uint32_t)s->bytes, &after);
 	if (before.failed || after.failed)
 		return false;
 	clear_progress(s);
@@ -180,54 +176,14 @@ static struct dv_error *moment_of_thread(const struct search *s, uint64_t *ret_i
 	return dv_error_new(DV_ERROR_NOT_FOUND, "no thread %" PRId32 " ran before %" PRIu64, s->thread, s->before_icount);
 }
 
-static struct dv_error *locate(struct search *s)
-{
-	_cleanup_replay_ struct dv_replay replay = {.machine = DV_MACHINE_INIT};
-	uint64_t moment = s->before_icount;
-	struct dv_where where;
-
-	if (s->thread >= 0)
-		DV_TRY(moment_of_thread(s, &moment));
-	DV_TRY(dv_replay_open(s->subject.recording, s->subject.qemu, &replay));
-	DV_TRY(dv_replay_seek(&replay, moment, DV_NO_RIP, &where));
-	return dv_error_prefix(dv_writes_locate(&replay.machine, s->vaddr, (uint32_t)s->bytes, &s->place),
-			       "at icount %" PRIu64, moment);
-}
-
-static bool deliver(void *context, const struct dv_look *look, struct dv_look_result *result)
-{
-	struct search *s = context;
-	bool more = false;
-
-	s->err = dv_writes_in_segment(&s->place, look, result, on_write, s, &more);
-	return more && !s->err;
-}
-
-static struct dv_error *look_back(struct search *s)
-{
-	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
-	_cleanup_free_ char *option = dv_writes_option(&s->place);
-	struct dv_segments segments = {.checkpoints = &checkpoints, .backward = true, .deliver = deliver,
-				       .progress = progress, .context = s};
-	struct dv_error *err;
-
-	if (!option)
-		return dv_error_no_memory();
-	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
-	if (!checkpoints.len && !s->quiet)
-		fprintf(stderr, "dejaview writes: without checkpoints all is replayed; 'dejaview checkpoint %s' makes them\n",
-			s->subject.recording->folder);
-	segments.look = (struct dv_look){.to_icount = s->before_icount, .option = option, .qemu = s->subject.qemu,
-					 .pieces = s->place.pieces, .pieces_len = s->place.pieces_len};
-	err = dv_segments_run(s->subject.recording, &segments);
-	return err ?: dv_steal(s->err);
-}
-
 static struct dv_error *search(struct search *s, const char *place)
 {
+	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
 	uint64_t end = dv_recording_common_icount(s->subject.recording);
+	struct dv_writes_search search = {.from_icount = s->from_icount, .checkpoints = &checkpoints, .write = on_write,
+					  .qemu = s->subject.qemu, .progress = progress, .context = s};
 
-	DV_TRY(dv_subject_resolve(&s->subject, place, &s->vaddr, &s->bytes));
+	DV_TRY(dv_subject_resolve(&s->subject, place, &search.vaddr, &s->bytes));
 	if (!s->bytes || (s->bytes > DEFAULT_BYTES && !strchr(place, ':')))
 		s->bytes = DEFAULT_BYTES;
 	if (s->bytes > DV_WRITES_MAX_BYTES)
@@ -235,8 +191,15 @@ static struct dv_error *search(struct search *s, const char *place)
 				    place, s->bytes, DV_WRITES_MAX_BYTES, place);
 	if (!s->before_icount || s->before_icount > end)
 		s->before_icount = end;
-	DV_TRY(locate(s));
-	DV_TRY(look_back(s));
+	search.bytes = (uint32_t)s->bytes;
+	search.to_icount = s->before_icount;
+	if (s->thread >= 0)
+		DV_TRY(moment_of_thread(s, &search.moment_icount));
+	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
+	if (!checkpoints.len && !s->quiet)
+		fprintf(stderr, "dejaview writes: without checkpoints all is replayed; 'dejaview checkpoint %s' makes them\n",
+			s->subject.recording->folder);
+	DV_TRY(dv_writes_find(s->subject.recording, &search));
 	clear_progress(s);
 	if (!s->found && !s->as_json)
 		printf("nothing wrote to %s before %" PRIu64 "\n", place, s->before_icount);
@@ -253,9 +216,10 @@ static bool parse_count(const char *text, uint64_t *ret)
 
 int dv_cmd_writes(int argc, char **argv)
 {
-	enum { BEFORE = 256, ALL, THREAD, JSON, IMAGE, QEMU, QUIET };
+	enum { BEFORE = 256, FROM, ALL, THREAD, JSON, IMAGE, QEMU, QUIET };
 	static const struct option options[] = {
-		{"before", required_argument, NULL, BEFORE}, {"all", no_argument, NULL, ALL},
+		{"before", required_argument, NULL, BEFORE}, {"from", required_argument, NULL, FROM},
+		{"all", no_argument, NULL, ALL},
 		{"count", required_argument, NULL, 'n'}, {"thread", required_argument, NULL, THREAD},
 		{"json", no_argument, NULL, JSON}, {"image", required_argument, NULL, IMAGE},
 		{"qemu", required_argument, NULL, QEMU}, {"quiet", no_argument, NULL, QUIET},
@@ -271,6 +235,7 @@ int dv_cmd_writes(int argc, char **argv)
 	while (good && (c = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
 		switch (c) {
 		case BEFORE: good = parse_count(optarg, &s.before_icount); break;
+		case FROM: good = parse_count(optarg, &s.from_icount); break;
 		case ALL: s.wanted = MAX_SHOWN_WRITES; break;
 		case 'n': good = parse_count(optarg, &s.wanted); break;
 		case THREAD:

@@ -11,7 +11,7 @@
 #define MAX_INSN_BYTES 16
 #define PAGE_BYTES 4096u
 /* Calls that have not returned: a ring, so that those that never do are forgotten. */
-#define MAX_OPEN 1024
+#define MAX_OPEN DV_CAPTURE_MAX_OPEN
 
 /* gdb's names, in the order of the ABI; the stack pointer and the return value's two. */
 static const char *const register_names[] = {"rdi", "rsi", "rdx", "rcx", "r8", "r9", "rsp", "rax"};
@@ -153,6 +153,9 @@ void dv_capture_start(qemu_plugin_id_t id, const struct dv_capture *capture, con
 	captor.capture = *capture;
 	captor.arch = arch;
 	captor.bytes = g_byte_array_new();
+	memcpy(captor.open, capture->open, capture->open_len * sizeof(captor.open[0]));
+	captor.open_count = capture->open_len;
+	captor.next = capture->open_len % MAX_OPEN;
 	dv_pending_start(clock, out);
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);

@@ -14,6 +14,7 @@
 #include "trace/capture.h"
 
 #define DV_CAPTURE_MAX_FUNCTIONS 64
+#define DV_CAPTURE_MAX_OPEN	 1024
 
 struct dv_capture {
 	struct {
@@ -21,9 +22,13 @@ struct dv_capture {
 		uint32_t strings_mask; /* arguments (bit 0: the first) that are C strings */
 	} functions[DV_CAPTURE_MAX_FUNCTIONS];
 	size_t len;
+	/* Stack slots of calls that were made before, and return here. */
+	uint64_t open[DV_CAPTURE_MAX_OPEN];
+	size_t open_len;
 };
 
-/* "VADDR:STRINGS_MASK+VADDR:STRINGS_MASK...". Errors: DV_ERROR_INVALID. */
+/* "VADDR:STRINGS_MASK+VADDR:STRINGS_MASK...@SLOT+SLOT..."; either part may be missing. Errors:
+ * DV_ERROR_INVALID. */
 struct dv_error *dv_capture_parse(const char *text, struct dv_capture *ret);
 
 /* Registers the callbacks; records go to out, which the caller closes when QEMU ends. */

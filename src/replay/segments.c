@@ -33,9 +33,10 @@ static size_t cut_backward(const struct dv_segments *s, struct dv_segment *ret)
 	return len;
 }
 
+/* jobs 0: at every checkpoint. */
 static size_t cut_forward(const struct dv_segments *s, unsigned jobs, struct dv_segment *ret)
 {
-	size_t count = s->checkpoints ? s->checkpoints->len : 0, step = count / (jobs * PIECES_PER_JOB), len = 0;
+	size_t count = s->checkpoints ? s->checkpoints->len : 0, step = jobs ? count / (jobs * PIECES_PER_JOB) : 1, len = 0;
 	uint64_t from = s->look.from_icount;
 
 	step += !step;
@@ -51,9 +52,70 @@ static size_t cut_forward(const struct dv_segments *s, unsigned jobs, struct dv_
 	return len;
 }
 
+/* Whether a piece is needed; then it is cut behind the last end in it. *next: the first that starts later. */
+static bool trim(const struct dv_segments *s, struct dv_segment *piece, size_t *next)
+{
+	uint64_t end = piece->from_icount;
+
+	for (; *next < s->needed_len && s->needed[*next].from_icount < piece->to_icount; ++*next) {
+		const struct dv_segment *needed = &s->needed[*next];
+
+		if (needed->from_icount < piece->from_icount)
+			continue;
+		if (needed->from_icount + 1 > end)
+			end = needed->from_icount + 1;
+		if (needed->to_icount > end && needed->to_icount <= piece->to_icount)
+			end = needed->to_icount;
+	}
+	if (end == piece->from_icount)
+		return false;
+	piece->to_icount = end;
+	return true;
+}
+
+/* Leaves out what is not needed, and joins up to `most` of what stands side by side. */
+static size_t leave_out(const struct dv_segments *s, struct dv_segment *pieces, size_t len, size_t most)
+{
+	size_t kept = 0, next = 0, joined = 0;
+	uint64_t end = UINT64_MAX; /* of the last one kept, before it was cut */
+
+	for (size_t i = 0; i < len; i++) {
+		struct dv_segment piece = pieces[i];
+
+		if (!trim(s, &piece, &next))
+			continue;
+		if (kept && pieces[i].from_icount == end && joined < most) {
+			end = pieces[i].to_icount;
+			pieces[kept - 1].to_icount = piece.to_icount;
+			joined++;
+			continue;
+		}
+		end = pieces[i].to_icount;
+		pieces[kept++] = piece;
+		joined = 1;
+	}
+	return kept;
+}
+
+static size_t cut_needed(const struct dv_segments *s, unsigned jobs, struct dv_segment *ret)
+{
+	_cleanup_free_ struct dv_segment *all = calloc(DV_SEGMENTS_MAX, sizeof(*all));
+	size_t len, count;
+
+	if (!all)
+		return 0;
+	len = cut_forward(s, 0, all);
+	memcpy(ret, all, len * sizeof(*all));
+	count = leave_out(s, ret, len, 1);
+	memcpy(ret, all, len * sizeof(*all));
+	return leave_out(s, ret, len, count / (jobs * PIECES_PER_JOB) + 1);
+}
+
 size_t dv_segments_cut(const struct dv_segments *segments, unsigned jobs, struct dv_segment *ret)
 {
-	return segments->backward ? cut_backward(segments, ret) : cut_forward(segments, jobs, ret);
+	if (segments->backward)
+		return cut_backward(segments, ret);
+	return segments->needed ? cut_needed(segments, jobs, ret) : cut_forward(segments, jobs, ret);
 }
 
 /* ---- running ---- */

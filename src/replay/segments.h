@@ -9,10 +9,19 @@
 #include "replay/checkpoints.h"
 #include "replay/look.h"
 
+/* [from_icount, to_icount) */
+struct dv_segment {
+	uint64_t from_icount, to_icount;
+};
+
 struct dv_segments {
 	struct dv_look look; /* from_icount to to_icount: all that is looked at; the pieces differ in these */
 	const struct dv_checkpoints *checkpoints;
 	bool backward; /* the last piece first */
+	/* What is needed, by start: a piece in which none starts is left out, and one ends with what ends in it.
+	 * NULL: everything. Forward only. */
+	const struct dv_segment *needed;
+	size_t needed_len;
 	unsigned jobs; /* QEMUs at a time; 0: one for each CPU */
 	/*
 	 * Given the pieces in order, one at a time, from the calling thread; false ends it. look says which
@@ -28,10 +37,6 @@ struct dv_segments {
 struct dv_error *dv_segments_run(const struct dv_recording *recording, const struct dv_segments *segments);
 
 #define DV_SEGMENTS_MAX 4096
-
-struct dv_segment {
-	uint64_t from_icount, to_icount;
-};
 
 /*
  * The cuts, in the order of delivery; ret has room for DV_SEGMENTS_MAX; returns how many. Backward, pieces

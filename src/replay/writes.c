@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include "replay/seek.h"
 
 #define PAGE_BYTES 4096u
 
@@ -153,4 +154,64 @@ struct dv_error *dv_writes_in_segment(const struct dv_writes_place *place, const
 	*ret_more = report_unexplained(last, look->to_icount, memory, found->after.data, place, fn, context) &&
 		    report((const void *)stores.data, len, memory, before, place->bytes, fn, context);
 	return NULL;
+}
+
+/* ---- the search ---- */
+
+struct finding {
+	const struct dv_writes_search *search;
+	struct dv_writes_place place;
+	struct dv_error *err;
+};
+
+static bool deliver(void *context, const struct dv_look *look, struct dv_look_result *result)
+{
+	struct finding *f = context;
+	bool more = false;
+
+	f->err = dv_writes_in_segment(&f->place, look, result, f->search->write, f->search->context, &more);
+	return more && !f->err;
+}
+
+static bool on_progress(void *context, uint64_t done_icount, uint64_t total_icount)
+{
+	const struct finding *f = context;
+
+	return !f->search->progress || f->search->progress(f->search->context, done_icount, total_icount);
+}
+
+static struct dv_error *locate(const struct dv_recording *recording, struct finding *f, uint64_t icount)
+{
+	_cleanup_replay_ struct dv_replay replay = {.machine = DV_MACHINE_INIT};
+	struct dv_where where;
+
+	DV_TRY(dv_replay_open(recording, f->search->qemu, &replay));
+	DV_TRY(dv_replay_seek(&replay, icount, DV_NO_RIP, &where));
+	return dv_error_prefix(dv_writes_locate(&replay.machine, f->search->vaddr, f->search->bytes, &f->place),
+			       "at icount %" PRIu64, icount);
+}
+
+struct dv_error *dv_writes_find(const struct dv_recording *recording, const struct dv_writes_search *search)
+{
+	uint64_t end = dv_recording_common_icount(recording);
+	uint64_t to = search->to_icount && search->to_icount < end ? search->to_icount : end;
+	struct finding f = {.search = search};
+	struct dv_segments segments = {.checkpoints = search->checkpoints, .backward = true, .jobs = search->jobs,
+				       .deliver = deliver, .progress = on_progress, .context = &f};
+	_cleanup_free_ char *option = NULL;
+	struct dv_error *err;
+
+	if (search->from_icount >= to)
+		return dv_error_new(DV_ERROR_INVALID, "nothing lies between icount %" PRIu64 " and %" PRIu64,
+				    search->from_icount, to);
+	DV_TRY(locate(recording, &f, search->moment_icount ?: to));
+	if (search->located)
+		search->located(search->context, &f.place);
+	option = dv_writes_option(&f.place);
+	if (!option)
+		return dv_error_no_memory();
+	segments.look = (struct dv_look){.from_icount = search->from_icount, .to_icount = to, .option = option,
+					 .qemu = search->qemu, .pieces = f.place.pieces, .pieces_len = f.place.pieces_len};
+	err = dv_segments_run(recording, &segments);
+	return err ?: f.err;
 }

@@ -8,7 +8,7 @@
 #ifndef DV_REPLAY_WRITES_H
 #define DV_REPLAY_WRITES_H
 
-#include "replay/look.h"
+#include "replay/segments.h"
 
 #define DV_WRITES_MAX_BYTES 4096u
 #define DV_WRITES_MAX_PIECES 2u
@@ -45,5 +45,25 @@ struct dv_error *dv_writes_in_segment(const struct dv_writes_place *place, const
 
 /* "watch=..." for the plugin. free(). */
 char *dv_writes_option(const struct dv_writes_place *place);
+
+struct dv_writes_search {
+	uint64_t vaddr;
+	uint32_t bytes;	       /* 1 to DV_WRITES_MAX_BYTES */
+	uint64_t from_icount;  /* writes in [from_icount, to_icount) */
+	uint64_t to_icount;    /* 0, or more than there is: up to the recording's end */
+	uint64_t moment_icount; /* when vaddr is looked up in the page tables; 0: at to_icount */
+	const char *qemu;      /* NULL: the plan's */
+	const struct dv_checkpoints *checkpoints; /* may be NULL */
+	unsigned jobs;	       /* QEMUs at a time; 0: one for each CPU */
+	/* Called once, when the place is known; may be NULL. */
+	void (*located)(void *context, const struct dv_writes_place *place);
+	dv_writes_fn write;    /* from the calling thread */
+	bool (*progress)(void *context, uint64_t done_icount, uint64_t total_icount); /* as of dv_segments */
+	void *context;
+};
+
+/* Finds writes, the newest first, until `write` says that it is enough. Errors: those of dv_writes_locate(),
+ * dv_replay_seek() and dv_segments_run(). */
+struct dv_error *dv_writes_find(const struct dv_recording *recording, const struct dv_writes_search *search);
 
 #endif

@@ -50,10 +50,20 @@ TEST(captured_functions_are_parsed)
 	CHECK_EQ(capture.len, 2);
 	CHECK_EQ(capture.functions[0].strings_mask, 2);
 	CHECK_EQ(capture.functions[1].vaddr, 0x401000);
+	CHECK_EQ(capture.open_len, 0);
+	CHECK_OK(dv_capture_parse("0x401000:0@0xffff888000000ff8+16", &capture));
+	CHECK_EQ(capture.len, 1);
+	CHECK_EQ(capture.open_len, 2);
+	CHECK_EQ(capture.open[0], 0xffff888000000ff8);
+	CHECK_OK(dv_capture_parse("@16", &capture));
+	CHECK_EQ(capture.len, 0);
 	CHECK_ERROR(dv_capture_parse("0x401000:64", &capture), DV_ERROR_INVALID,
-		    "option capture: STRINGS has a bit for each of 6 arguments, not '64'");
+		    "option capture: '0x401000:64': STRINGS has a bit for each of 6 arguments");
 	CHECK_ERROR(dv_capture_parse("main:0", &capture), DV_ERROR_INVALID,
-		    "option capture: 'main:0' is not ADDRESS:STRINGS");
+		    "option capture: 'main:0' does not begin with a number");
+	CHECK_ERROR(dv_capture_parse("0x401000,0", &capture), DV_ERROR_INVALID,
+		    "option capture: '0x401000,0' is not ADDRESS:STRINGS");
+	CHECK_ERROR(dv_capture_parse("1:0@2@3", &capture), DV_ERROR_INVALID, "option capture: '@3' is left over");
 }
 
 /* ---- stores become a history ---- */

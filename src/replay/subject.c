@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cmds/subject.h"
+#include "replay/subject.h"
 
 #include <errno.h>
 #include <inttypes.h>

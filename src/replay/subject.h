@@ -3,8 +3,8 @@
  * A recording to ask questions of: opened, checked against the QEMU that is here, with its kernel's names at
  * their run-time addresses and its trace's threads. What `writes` and `calls` have in common.
  */
-#ifndef DV_CMDS_SUBJECT_H
-#define DV_CMDS_SUBJECT_H
+#ifndef DV_REPLAY_SUBJECT_H
+#define DV_REPLAY_SUBJECT_H
 
 #include <jansson.h>
 #include "guest/arch.h"
