@@ -237,12 +237,51 @@ struct dv_guest_memory dv_gdb_memory(struct dv_gdb *gdb)
 	return (struct dv_guest_memory){.read = read_for_guest, .context = gdb};
 }
 
+struct dv_error *dv_gdb_send(struct dv_gdb *gdb, const char *packet)
+{
+	return send_packet(gdb, packet);
+}
+
+struct dv_error *dv_gdb_receive(struct dv_gdb *gdb, int timeout_ms, const char **ret)
+{
+	struct dv_error *err = read_packet(gdb, timeout_ms);
+
+	*ret = err ? NULL : gdb->answer;
+	if (err && err->code == DV_ERROR_TIMEOUT) {
+		dv_error_destroy(err);
+		return NULL;
+	}
+	return err;
+}
+
+struct dv_error *dv_gdb_interrupt(struct dv_gdb *gdb)
+{
+	return send_all(gdb, "\003", 1);
+}
+
+int dv_gdb_fd(const struct dv_gdb *gdb)
+{
+	return gdb->fd;
+}
+
+struct dv_error *dv_gdb_ask(struct dv_gdb *gdb, const char *packet, const char **ret)
+{
+	DV_TRY(ask(gdb, packet, ANSWER_TIMEOUT_MS));
+	*ret = gdb->answer;
+	return NULL;
+}
+
 struct dv_error *dv_gdb_set_breakpoint(struct dv_gdb *gdb, uint64_t vaddr, bool set)
+{
+	/* Hardware ones (1): nothing is written into the guest's memory. */
+	return dv_gdb_set_point(gdb, '1', vaddr, 1, set);
+}
+
+struct dv_error *dv_gdb_set_point(struct dv_gdb *gdb, char type, uint64_t vaddr, uint64_t bytes, bool set)
 {
 	char packet[64];
 
-	/* Hardware ones (1): nothing is written into the guest's memory. */
-	snprintf(packet, sizeof(packet), "%c1,%" PRIx64 ",1", set ? 'Z' : 'z', vaddr);
+	snprintf(packet, sizeof(packet), "%c%c,%" PRIx64 ",%" PRIx64, set ? 'Z' : 'z', type, vaddr, bytes);
 	DV_TRY(ask(gdb, packet, ANSWER_TIMEOUT_MS));
 	if (strcmp(gdb->answer, "OK"))
 		return dv_error_new(DV_ERROR_PROTOCOL, "gdb stub: %s: answered \"%s\"", packet, gdb->answer);

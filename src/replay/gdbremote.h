@@ -39,6 +39,20 @@ struct dv_error *dv_gdb_step(struct dv_gdb *gdb, int timeout_ms);
 /* Returns when the CPU has stopped; on DV_ERROR_TIMEOUT it still runs. */
 struct dv_error *dv_gdb_continue(struct dv_gdb *gdb, int timeout_ms);
 
+/*
+ * The parts of the above, for who watches other things meanwhile: sends a packet; takes the next one that has
+ * come, as a string that lives until the next call (*ret NULL: none within timeout_ms); asks a running CPU
+ * to stop, which then answers what set it going.
+ */
+struct dv_error *dv_gdb_send(struct dv_gdb *gdb, const char *packet);
+struct dv_error *dv_gdb_receive(struct dv_gdb *gdb, int timeout_ms, const char **ret);
+struct dv_error *dv_gdb_interrupt(struct dv_gdb *gdb);
+int dv_gdb_fd(const struct dv_gdb *gdb);
+/* Sends and waits for the answer. */
+struct dv_error *dv_gdb_ask(struct dv_gdb *gdb, const char *packet, const char **ret);
+/* A breakpoint of gdb's type: '0' and '1' execution, '2' write, '3' read, '4' access. */
+struct dv_error *dv_gdb_set_point(struct dv_gdb *gdb, char type, uint64_t vaddr, uint64_t bytes, bool set);
+
 /* The text of a packet, checked and with its end cut off; for tests. NULL: not whole yet, or broken
  * (*ret_broken). The bytes up to *ret_used are done with. */
 const char *dv_gdb_parse_packet(char *bytes, size_t len, size_t *ret_used, bool *ret_broken);

@@ -2,37 +2,58 @@
 #include "replay/seek.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <string.h>
 
 #define QMP_TIMEOUT_MS 20000
-#define STUCK_MS 20000
-#define POLL_MS 5
+#define STUCK_MS 10000
+#define STUCK_IDLE_MS 60000
 #define STEP_TIMEOUT_MS 10000
 /* Exceptions at one icount: each takes a step and no instruction. */
 #define MAX_STEPS 16
+/* So far it is quicker to run on than to load a checkpoint that lies between. */
+#define NEAR_ICOUNT 3000000
 
-struct dv_error *dv_replay_open(const struct dv_recording *recording, const char *qemu, struct dv_replay *ret)
+unsigned dv_replay_stuck_ms(const struct dv_recording *recording)
 {
-	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = qemu, .gdb = true, .paused = true};
-	struct dv_replay r = {.machine = DV_MACHINE_INIT, .recording = recording};
-	struct dv_error *err = dv_checkpoints_open(recording, &r.checkpoints);
+	return strstr(recording->plan->icount, "sleep=off") ? STUCK_MS : STUCK_IDLE_MS;
+}
+
+static struct dv_error *open_replay(struct dv_replay *r, const char *qemu)
+{
+	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = qemu, .gdb = true, .paused = true,
+					     .checkpoints = &r->checkpoints};
 	int fd = -1;
 
-	if (r.checkpoints.layers)
-		options.checkpoints = &r.checkpoints;
+	DV_TRY(dv_machine_start(r->recording, &options, &r->machine));
+	DV_TRY(dv_unix_connect(r->machine.gdb_socket, QMP_TIMEOUT_MS, &fd));
+	return dv_gdb_create(fd, QMP_TIMEOUT_MS, &r->gdb);
+}
+
+static struct dv_error *open_with(const struct dv_recording *recording, const char *qemu, bool bare,
+				  struct dv_replay *ret)
+{
+	struct dv_replay r = {.machine = DV_MACHINE_INIT, .recording = recording};
+	struct dv_error *err = bare ? NULL : dv_checkpoints_open(recording, &r.checkpoints);
+
+	r.moves.stuck_ms = dv_replay_stuck_ms(recording);
 	if (!err)
-		err = dv_machine_start(recording, &options, &r.machine);
-	if (!err)
-		err = dv_unix_connect(r.machine.gdb_socket, QMP_TIMEOUT_MS, &fd);
-	if (!err)
-		err = dv_gdb_create(fd, QMP_TIMEOUT_MS, &r.gdb);
+		err = open_replay(&r, qemu);
 	if (err) {
 		dv_replay_close(&r);
 		return err;
 	}
 	*ret = r;
 	return NULL;
+}
+
+struct dv_error *dv_replay_open(const struct dv_recording *recording, const char *qemu, struct dv_replay *ret)
+{
+	return open_with(recording, qemu, false, ret);
+}
+
+struct dv_error *dv_replay_open_bare(const struct dv_recording *recording, const char *qemu, struct dv_replay *ret)
+{
+	return open_with(recording, qemu, true, ret);
 }
 
 void dv_replay_close(struct dv_replay *replay)
@@ -50,33 +71,37 @@ static struct dv_error *icount_now(struct dv_replay *replay, uint64_t *ret)
 	return dv_machine_where(&replay->machine, ret, status);
 }
 
-/* QEMU's own seek; stands on either side of an event. */
+static const struct dv_checkpoint *checkpoint_for(const struct dv_replay *replay, uint64_t icount)
+{
+	const struct dv_checkpoint *c = dv_checkpoints_before(&replay->checkpoints, icount);
+
+	for (unsigned i = 0; i < replay->avoid && c; i++)
+		c = c == replay->checkpoints.items ? NULL : c - 1;
+	return c;
+}
+
+/* To icount, on either side of an event that is there. */
 static struct dv_error *seek_roughly(struct dv_replay *replay, uint64_t icount)
 {
-	uint64_t now, last = UINT64_MAX;
+	const struct dv_checkpoint *c = checkpoint_for(replay, icount);
+	struct dv_machine *m = &replay->machine;
 	char status[32];
-	int still_ms = 0;
+	uint64_t now;
 
-	DV_TRY(dv_machine_where(&replay->machine, &now, status));
-	if (now == icount && strcmp(status, "running"))
-		return NULL;
-	DV_TRY(dv_qmp_run(replay->machine.qmp, "replay-seek", json_pack("{s:I}", "icount", (json_int_t)icount),
-			  10 * STUCK_MS, NULL));
-	for (;;) {
-		DV_TRY(dv_machine_where(&replay->machine, &now, status));
-		if (now == icount && strcmp(status, "running"))
-			return NULL;
-		if (!strcmp(status, "shutdown"))
-			return dv_error_new(DV_ERROR_INVALID, "icount %" PRIu64 " lies behind the guest's power-off at %" PRIu64,
-					    icount, now);
-		still_ms = now == last ? still_ms + POLL_MS : 0;
-		last = now;
-		if (still_ms > STUCK_MS)
-			return dv_error_new(DV_ERROR_TIMEOUT,
-					    "the replay stands at icount %" PRIu64 " (%s) on the way to %" PRIu64 ": it is stuck",
-					    now, status, icount);
-		poll(NULL, 0, POLL_MS);
+	DV_TRY(dv_machine_where(m, &now, status));
+	replay->started_icount = now;
+	if (!strcmp(status, "shutdown")) /* the guest is off: QEMU wakes it for this alone */
+		return dv_machine_seek(m, &replay->moves, icount);
+	if (now > icount || (c && c->icount > now && icount - now > NEAR_ICOUNT)) {
+		replay->started_icount = c ? c->icount : 0;
+		DV_TRY(dv_machine_load_snapshot(m, &replay->moves, c ? c->name : DV_QEMU_FIRST_SNAPSHOT));
 	}
+	return dv_machine_run_to(m, &replay->moves, icount, NULL);
+}
+
+struct dv_error *dv_replay_step(struct dv_replay *replay)
+{
+	return dv_gdb_step(replay->gdb, STEP_TIMEOUT_MS);
 }
 
 /* To icount, before any event that is there: the instruction before it is stepped over. */
@@ -88,7 +113,7 @@ static struct dv_error *seek_before_event(struct dv_replay *replay, uint64_t ico
 		return seek_roughly(replay, 0);
 	DV_TRY(seek_roughly(replay, icount - 1));
 	for (int i = 0; i < MAX_STEPS; i++) {
-		DV_TRY(dv_gdb_step(replay->gdb, STEP_TIMEOUT_MS));
+		DV_TRY(dv_replay_step(replay));
 		DV_TRY(icount_now(replay, &now));
 		if (now == icount)
 			return NULL;
