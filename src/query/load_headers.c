@@ -95,6 +95,21 @@ static struct dv_error *add_thread(struct header_pass *p, const struct dv_trace_
 	return NULL;
 }
 
+/* The first idle task, or one that stands for it, before all other threads. */
+static struct dv_error *add_idle(struct header_pass *p)
+{
+	struct dv_trace_thread_state none = {.thread = {.id = UINT64_MAX, .comm = "swapper"}};
+	size_t count = dv_trace_reader_thread_state_count(p->r);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct dv_trace_thread_state *state = dv_trace_reader_thread_state(p->r, i);
+
+		if (state->thread.tid == 0)
+			return add_thread(p, state);
+	}
+	return add_thread(p, &none);
+}
+
 static struct dv_error *load_threads(struct header_pass *p)
 {
 	struct columns *c = p->l->c;
@@ -103,7 +118,8 @@ static struct dv_error *load_threads(struct header_pass *p)
 	struct dv_error *err = NULL;
 	uint32_t upid;
 
-	DV_TRY(add_process(p, 0, NULL, &upid)); /* upid 0 is the idle process, as Perfetto has it */
+	DV_TRY(add_process(p, 0, NULL, &upid)); /* upid 0 and utid 0 are idle, as Perfetto has them */
+	DV_TRY(add_idle(p));
 	for (size_t i = 0; i < count; i++)
 		DV_TRY(add_thread(p, dv_trace_reader_thread_state(p->r, i)));
 	for (size_t i = 0; i < p->threads.n && !err; i++) {

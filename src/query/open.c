@@ -183,6 +183,7 @@ static struct dv_error *open_file(const char *path, const struct dv_mapped_file 
 	if (err)
 		return err;
 	DV_TRY(fill_in(q));
+	DV_TRY(lazy_create(&q->lazy));
 	*ret = dv_steal(q);
 	return NULL;
 }
@@ -222,6 +223,7 @@ void dv_query_close(struct dv_query *q)
 {
 	if (!q)
 		return;
+	lazy_destroy(q->lazy, &q->c);
 	columns_deinit(&q->c);
 	free(q->path);
 	free(q->threads);

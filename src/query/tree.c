@@ -6,7 +6,7 @@
  */
 #include <string.h>
 #include "query/load.h"
-#include "query/query_private.h"
+#include "query/vtab.h"
 
 #define DEFAULT_MAX_NODES 1000000u
 #define CANCEL_EVERY 65536u
@@ -22,8 +22,8 @@ struct tree {
 	const struct columns *c;
 	struct dv_query_area area;
 	enum dv_query_tree_kind kind;
-	uint32_t function, max_depth, max_nodes;
-	const volatile bool *cancel;
+	uint32_t function, function_end, max_depth, max_nodes;
+	const volatile bool *cancel; /* set by another thread */
 	VEC(struct node) nodes;
 	uint32_t *slots; /* hash of (parent, function) -> node; 0: free, as node 0 is no one's child */
 	uint32_t mask;
@@ -125,6 +125,11 @@ static uint64_t clipped_cpu(struct tree *t, uint32_t id)
 			   end < t->area.to_icount ? end : t->area.to_icount);
 }
 
+static bool is_asked(const struct tree *t, uint32_t function)
+{
+	return function >= t->function && function < t->function_end;
+}
+
 /* From the callee outwards, a node for each caller: calls and instructions are the callee's. */
 static bool add_callers(struct tree *t, uint32_t id, bool is_call)
 {
@@ -157,9 +162,9 @@ static bool add_slice(struct tree *t, uint32_t id, bool is_call)
 	uint64_t cpu;
 
 	if (t->kind == DV_TREE_CALLERS)
-		return function != t->function || add_callers(t, id, is_call);
+		return !is_asked(t, function) || add_callers(t, id, is_call);
 	if (t->kind == DV_TREE_CALLEES && (!depth || parent == DV_QUERY_NONE))
-		parent = function == t->function ? 0 : DV_QUERY_NONE;
+		parent = is_asked(t, function) ? 0 : DV_QUERY_NONE;
 	if (parent != DV_QUERY_NONE)
 		node = child_of(t, parent, function, &good);
 	open[depth] = node;
@@ -228,7 +233,7 @@ static struct dv_error *gather(struct tree *t, const struct dv_query *q)
 
 	free(stack);
 	for (; id < end && good; id++) {
-		if (id % CANCEL_EVERY == 0 && t->cancel && *t->cancel)
+		if (id % CANCEL_EVERY == 0 && t->cancel && __atomic_load_n(t->cancel, __ATOMIC_RELAXED))
 			return dv_error_new(DV_ERROR_CANCELLED, "cancelled");
 		if (t->open[t->c->track[id]])
 			good = add_slice(t, id, true);
@@ -351,28 +356,36 @@ static void tree_deinit(struct tree *t)
 	free(t->nodes.v);
 }
 
-struct dv_error *dv_query_tree(const struct dv_query *q, enum dv_query_tree_kind kind, uint32_t function,
-			       const struct dv_query_area *area, uint32_t max_depth, uint32_t max_nodes,
-			       const volatile bool *cancel, struct dv_query_tree_node **ret, size_t *ret_len)
+struct dv_error *query_tree(const struct dv_query *q, enum dv_query_tree_kind kind, uint32_t function,
+			    uint32_t function_end, const struct dv_query_area *area, uint32_t max_depth,
+			    uint32_t max_nodes, const volatile bool *cancel, struct dv_query_tree_node **ret,
+			    size_t *ret_len)
 {
 	struct tree t = {
 		.c = &q->c,
 		.area = area ? *area : DV_QUERY_WHOLE,
 		.kind = kind,
 		.function = function,
+		.function_end = function_end,
 		.max_depth = max_depth ? max_depth : UINT32_MAX,
 		.max_nodes = max_nodes ? max_nodes : DEFAULT_MAX_NODES,
 		.cancel = cancel,
 	};
-	struct dv_error *err;
+	struct dv_error *err = prepare(&t);
 
-	if (kind != DV_TREE_FLAMEGRAPH && function >= q->c.n_functions)
-		return dv_error_new(DV_ERROR_INVALID, "there is no function %u", function);
-	err = prepare(&t);
 	if (!err)
 		err = gather(&t, q);
 	if (!err)
 		err = put_out(&t, ret, ret_len);
 	tree_deinit(&t);
 	return err;
+}
+
+struct dv_error *dv_query_tree(const struct dv_query *q, enum dv_query_tree_kind kind, uint32_t function,
+			       const struct dv_query_area *area, uint32_t max_depth, uint32_t max_nodes,
+			       const volatile bool *cancel, struct dv_query_tree_node **ret, size_t *ret_len)
+{
+	if (kind != DV_TREE_FLAMEGRAPH && function >= q->c.n_functions)
+		return dv_error_new(DV_ERROR_INVALID, "there is no function %u", function);
+	return query_tree(q, kind, function, function + 1, area, max_depth, max_nodes, cancel, ret, ret_len);
 }

@@ -299,3 +299,186 @@ TEST(search)
 	CHECK_EQ(sum, n);
 	CHECK_EQ(by_track, n);
 }
+
+/* SQL */
+
+/* The first column of the first row. */
+static int64_t ask(struct dv_sql *sql, const char *text)
+{
+	struct dv_sql_statement *st;
+	int64_t value;
+	bool row;
+
+	CHECK_OK(dv_sql_prepare(sql, text, &st, NULL));
+	CHECK_OK(dv_sql_step(st, &row));
+	if (!row)
+		test_fail(__FILE__, __LINE__, "%s: no row", text);
+	value = dv_sql_column(st, 0).integer;
+	dv_sql_finalize(st);
+	return value;
+}
+
+/*
+ * What is pushed down must not change what comes out: "+column" keeps SQLite from handing the constraint
+ * over. Conditions come in pairs, in random company.
+ */
+static const char *const conditions[][2] = {
+	{"id < 900", "+id < 900"},
+	{"id >= 400", "+id >= 400"},
+	{"id = 77", "+id = 77"},
+	{"id in (5, 9, 100000000, -3)", "+id in (5, 9, 100000000, -3)"},
+	{"ts >= 9000", "+ts >= 9000"},
+	{"ts > 9000.5", "+ts > 9000.5"},
+	{"ts < 60000", "+ts < 60000"},
+	{"ts = (select ts from slice where id = 50)", "+ts = (select ts from slice where id = 50)"},
+	{"track_id = 4", "+track_id = 4"},
+	{"track_id = 99", "+track_id = 99"},
+	{"track_id in (1, 4, 6)", "+track_id in (1, 4, 6)"},
+	{"depth = 3", "+depth = 3"},
+	{"depth <= 2", "+depth <= 2"},
+	{"depth > 5", "+depth > 5"},
+	{"depth = 0", "+depth = 0"},
+	{"parent_id = 12", "+parent_id = 12"},
+	{"parent_id is null", "+parent_id is null"},
+	{"parent_id = -1", "+parent_id = -1"},
+	{"name = 'function_12'", "+name = 'function_12'"},
+	{"name = 'nothing'", "+name = 'nothing'"},
+	{"name in ('function_3', 'function_4')", "+name in ('function_3', 'function_4')"},
+	{"name glob '*_1?'", "+name glob '*_1?'"},
+	{"name > 'function_5'", "+name > 'function_5'"},
+	{"name = null", "+name = null"},
+	{"dur > 500", "+dur > 500"},
+	{"dur >= 0", "+dur >= 0"},
+	{"dur = -1", "+dur = -1"},
+	{"dur < 0", "+dur < 0"},
+	{"dur < 100", "+dur < 100"},
+	{"dur > 4294967296", "+dur > 4294967296"},
+};
+
+static const char *const orders[] = {"id", "ts", "id desc", "ts desc", "name", "name, id", "dur, id", "ts, id",
+				     "ts desc, id desc", "track_id, depth, id"};
+
+TEST(sql_pushed_down)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(11, 30000, true, 2);
+	struct dv_sql *sql;
+	uint64_t random = 5;
+
+	CHECK_OK(dv_sql_open(q, &sql));
+	for (int round = 0; round < 400; round++) {
+		char text[2048], where[2][512] = {"1", "1"};
+		const char *order = orders[round % DV_ARRAY_SIZE(orders)];
+
+		for (int i = 0; i < 1 + round % 3; i++) {
+			size_t pick = (random = random * 6364136223846793005ull + 1442695040888963407ull) >> 33;
+
+			for (int plain = 0; plain < 2; plain++) {
+				size_t len = strlen(where[plain]);
+
+				snprintf(where[plain] + len, sizeof(where[plain]) - len, " and %s",
+					 conditions[pick % DV_ARRAY_SIZE(conditions)][plain]);
+			}
+		}
+		/* In order: ties of ts and name may go either way, so that the keys are compared. */
+		snprintf(text, sizeof(text),
+			 "select (select group_concat(x, ' ') from (select %s as x from slice where %s order by %s)) is "
+			 "(select group_concat(x, ' ') from (select %s as x from slice where %s order by +%s))",
+			 !strncmp(order, "name", 4) ? "name" : !strncmp(order, "ts", 2) ? "ts" : "id", where[0], order,
+			 !strncmp(order, "name", 4) ? "name" : !strncmp(order, "ts", 2) ? "ts" : "id", where[1], order);
+		if (!ask(sql, text))
+			test_fail(__FILE__, __LINE__, "differs: %s", text);
+		snprintf(text, sizeof(text), "select (select count(*) from slice where %s) = "
+			 "(select count(*) from slice where %s)", where[0], where[1]);
+		if (!ask(sql, text))
+			test_fail(__FILE__, __LINE__, "counts differ: %s", text);
+	}
+	dv_sql_close(sql);
+}
+
+/* Each must be 1: a table function against plain SQL. */
+static const char *const truths[] = {
+	"select count(*) = (select count(*) from slice) from call",
+	"select sum(own) = (select sum(own) from function_stats) from call",
+	"select sum(calls) = (select count(*) from slice) from function",
+	"select (select group_concat(id) from (select id from descendant_slice(3) order by id)) is (with recursive d(id) as "
+	"(select id from slice where parent_id = 3 union all select s.id from d join slice s on s.parent_id = d.id) "
+	"select group_concat(id) from (select id from d order by id))",
+	"select (select group_concat(id) from (select id from ancestor_slice(800) order by id)) is (with recursive a(id) as "
+	"(select parent_id from slice where id = 800 union all select parent_id from a join slice using (id)) "
+	"select group_concat(id) from (select id from a where id is not null order by id))",
+	"select not exists (select * from (select name, count(*) n, sum(own) o from call group by 1) join function_stats f "
+	"using (name) where n != f.calls or o != f.own)",
+	"select (select sum(calls) from callers('function_8') where depth = 0) = (select count(*) from slice where name = "
+	"'function_8')",
+	"select not exists (select c.name, c.calls from callers('function_8') c where depth = 1 except select p.name, count(*) "
+	"from slice s join slice p on p.id = s.parent_id where s.name = 'function_8' group by 1)",
+	"select (select total from callees('function_8') where depth = 0) = (select total from function_stats where name = "
+	"'function_8')",
+	"select (select sum(own) from flamegraph) = (select sum(own) from call)",
+	"select (select sum(own) from flamegraph(0, 9000000)) + (select sum(own) from flamegraph(9000000)) = (select sum(own) "
+	"from call)",
+	"select (select sum(own) from flamegraph(0, 1000000000000, 3)) = (select sum(own) from call where utid = 3)",
+	"select (select group_concat(id) from stack_at((select ts + 1 from slice where id = 900), (select utid from call where "
+	"id = 900))) is (select group_concat(id) from (select id from call where utid = (select utid from call where id = 900) "
+	"and ts <= (select ts + 1 from slice where id = 900) and (dur = -1 or ts + dur > (select ts + 1 from slice where id = "
+	"900)) order by depth))",
+	"select (select sum(count) from timeline(4, 0, 1e12, 1000)) = (select count(*) from slice where track_id = 4)",
+	"select count(*) = (select count(*) from thread_slice) from slice",
+	"select count(*) = (select count(*) from slice) from slice s join thread_track t on t.id = s.track_id join thread "
+	"using (utid) join process using (upid)",
+	"select sum(dur) = (select end_ts from trace_bounds) - min(ts) from (select ts, iif(dur < 0, (select end_ts from "
+	"trace_bounds) - ts, dur) dur from sched)",
+	"select count(*) = 1 from thread where utid = 0 and is_idle and tid = 0",
+	"select count(*) > 30 from dv_tables",
+	"select count(*) = (select count(*) from (select table_name, name from dv_columns group by 1, 2)) from dv_columns",
+	"select not exists (select ts from slice order by id limit 1 offset 100000000)",
+};
+
+TEST(sql_table_functions)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(12, 30000, false, 2);
+	struct dv_sql *sql;
+
+	CHECK_OK(dv_sql_open(q, &sql));
+	for (size_t i = 0; i < DV_ARRAY_SIZE(truths); i++) {
+		if (ask(sql, truths[i]) != 1)
+			test_fail(__FILE__, __LINE__, "not true: %s", truths[i]);
+	}
+	dv_sql_close(sql);
+}
+
+static bool stop_soon(void *context, uint64_t rows)
+{
+	return ++*(int *)context < 3;
+}
+
+TEST(sql_errors_and_stopping)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(13, 30000, false, 2);
+	static const char forever[] = "select count(*) from slice a, slice b, slice c where a.dur + b.dur = c.ts";
+	struct dv_sql_statement *st;
+	struct dv_sql *sql;
+	int calls = 0;
+	bool row;
+
+	CHECK_OK(dv_sql_open(q, &sql));
+	CHECK_ERROR(dv_sql_prepare(sql, "select bogus from slice", &st, NULL), DV_ERROR_INVALID, "no such column: bogus");
+	CHECK_EQ(dv_sql_error_offset(sql), 7);
+	CHECK_OK(dv_sql_prepare(sql, "select * from callers('function_')", &st, NULL));
+	CHECK_ERROR(dv_sql_step(st, &row), DV_ERROR_INVALID,
+		    "callers: no function 'function_' was called; there is '[mod] function_0'");
+	dv_sql_finalize(st);
+	CHECK_ERROR(dv_sql_prepare(sql, "attach '/tmp/x' as x", &st, NULL), DV_ERROR_INVALID, "not authorized");
+	dv_sql_set_progress(sql, stop_soon, &calls, 1);
+	CHECK_OK(dv_sql_prepare(sql, forever, &st, NULL));
+	CHECK_ERROR(dv_sql_step(st, &row), DV_ERROR_CANCELLED, "the query was cancelled");
+	CHECK_EQ(calls, 3);
+	dv_sql_finalize(st);
+	dv_sql_set_progress(sql, NULL, NULL, 0);
+	dv_sql_set_timeout(sql, 20);
+	CHECK_OK(dv_sql_prepare(sql, forever, &st, NULL));
+	CHECK_ERROR(dv_sql_step(st, &row), DV_ERROR_TIMEOUT, "the query ran longer than 0.02 s");
+	dv_sql_finalize(st);
+	CHECK_EQ(ask(sql, "select 1"), 1); /* and it goes on */
+	dv_sql_close(sql);
+}
