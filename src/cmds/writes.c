@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmds/cmds.h"
+#include "query/query.h"
 #include "replay/subject.h"
 #include "replay/writes.h"
 
@@ -34,12 +35,15 @@ static const char usage[] =
 
 #define DEFAULT_BYTES 8
 #define MAX_HEX_BYTES 16
+#define MAX_STACK 4096
 #define MAX_SHOWN_WRITES UINT64_MAX
 
 struct search {
 	struct dv_subject subject;
 	uint64_t bytes, from_icount, before_icount, wanted, found;
 	int32_t thread; /* -1: any */
+	struct dv_query *query; /* opened when a name is wanted that only the trace has */
+	bool no_query;
 	int percent; /* last shown */
 	bool as_json, quiet, shown_progress;
 };
@@ -59,15 +63,23 @@ static void format_value(const uint8_t *bytes, uint32_t len, struct dv_buf *to)
 {
 	uint64_t value = 0;
 
-	dv_buf_clear(to);
 	if (len <= 8) {
 		memcpy(&value, bytes, len);
-		dv_buf_printf(to, "0x%" PRIx64 "%c", value, 0);
-		return;
+		dv_buf_printf(to, "0x%" PRIx64, value);
 	}
-	for (uint32_t i = 0; i < len && i < MAX_HEX_BYTES; i++)
+	for (uint32_t i = 0; len > 8 && i < len && i < MAX_HEX_BYTES; i++)
 		dv_buf_printf(to, "%s%02x", i ? " " : "", bytes[i]);
 	dv_buf_printf(to, "%s%c", len > MAX_HEX_BYTES ? " ..." : "", 0);
+}
+
+/* Of a place that is a number all of it, else what was written. */
+static void format_change(const struct search *s, const struct dv_write *w, struct dv_buf *before, struct dv_buf *after)
+{
+	bool is_number = s->bytes <= 8;
+	uint32_t offset = is_number ? 0 : w->offset, len = is_number ? (uint32_t)s->bytes : w->size_bytes;
+
+	format_value(w->before + offset, len, before);
+	format_value(w->after + offset, len, after);
 }
 
 static void clear_progress(struct search *s)
@@ -77,52 +89,108 @@ static void clear_progress(struct search *s)
 	s->shown_progress = false;
 }
 
-static void print_json(const struct search *s, const struct dv_write *w, const char *before, const char *after)
+static bool on_load(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
-	const struct dv_trace_thread *thread = w->by_cpu ? dv_subject_thread_at(&s->subject, w->icount) : NULL;
-	uint64_t offset = 0;
-	const struct dv_symbol *f = w->by_cpu ? dv_subject_function_at(&s->subject, w->rip, &offset) : NULL;
+	struct search *s = context;
+
+	if (!s->quiet && isatty(STDERR_FILENO)) {
+		fprintf(stderr, "\r\033[Kdejaview writes: opening the trace for names, %d %%",
+			total_bytes ? (int)(done_bytes * 100 / total_bytes) : 0);
+		s->shown_progress = true;
+	}
+	return !interrupted;
+}
+
+/* The trace's innermost open call, for code that the kernel's symbols do not name. */
+static const char *function_by_trace(struct search *s, uint64_t icount)
+{
+	struct dv_query_options options = {.progress = on_load, .context = s};
+	uint32_t utid, ids[MAX_STACK];
+	const struct dv_query_thread *thread;
+	struct dv_query_slice slice;
+	size_t len;
+
+	if (!s->query && !s->no_query) {
+		struct dv_error *err = dv_query_open(s->subject.recording->folder, &options, &s->query);
+
+		s->no_query = err;
+		dv_error_destroy(err);
+		clear_progress(s);
+	}
+	if (!s->query)
+		return NULL;
+	utid = dv_query_running_at(s->query, 0, icount);
+	thread = utid == DV_QUERY_NONE ? NULL : dv_query_thread(s->query, utid);
+	if (!thread || thread->track == DV_QUERY_NONE)
+		return NULL;
+	len = dv_query_stack_at(s->query, thread->track, icount, ids, MAX_STACK);
+	if (!len || len > MAX_STACK || !dv_query_slice(s->query, ids[len - 1], &slice))
+		return NULL;
+	return dv_query_function(s->query, slice.function)->slice_name;
+}
+
+struct writer {
+	const struct dv_trace_thread *thread; /* NULL: not known */
+	const char *function;		      /* NULL: not known */
+	uint64_t offset;
+	bool has_offset;
+};
+
+static struct writer find_writer(struct search *s, const struct dv_write *w)
+{
+	struct writer writer = {.thread = dv_subject_thread_at(&s->subject, w->icount)};
+	const struct dv_symbol *symbol = dv_subject_function_at(&s->subject, w->rip, &writer.offset);
+
+	writer.has_offset = symbol;
+	writer.function = symbol ? symbol->name : function_by_trace(s, w->icount);
+	return writer;
+}
+
+static void print_json(struct search *s, const struct dv_write *w, const char *before, const char *after)
+{
 	json_t *json = json_pack("{s:b, s:I, s:I, s:i, s:i, s:s, s:s}", "by_cpu", w->by_cpu, "icount",
 				 (json_int_t)w->icount, "until_icount", (json_int_t)w->until_icount, "offset",
 				 (int)w->offset, "bytes", (int)w->size_bytes, "before", before, "after", after);
 
 	if (w->by_cpu) {
+		struct writer by = find_writer(s, w);
 		char rip[24], vaddr[24];
 
 		snprintf(rip, sizeof(rip), "0x%" PRIx64, w->rip);
 		snprintf(vaddr, sizeof(vaddr), "0x%" PRIx64, w->vaddr);
 		json_object_set_new(json, "rip", json_string(rip));
 		json_object_set_new(json, "vaddr", json_string(vaddr));
-		json_object_set_new(json, "function", f ? json_string(f->name) : json_null());
-		json_object_set_new(json, "function_offset", json_integer((json_int_t)offset));
-		json_object_set_new(json, "tid", thread ? json_integer(thread->tid) : json_null());
-		json_object_set_new(json, "comm", thread ? json_string(thread->comm) : json_null());
+		json_object_set_new(json, "function", by.function ? json_string(by.function) : json_null());
+		json_object_set_new(json, "function_offset",
+				    by.has_offset ? json_integer((json_int_t)by.offset) : json_null());
+		json_object_set_new(json, "tid", by.thread ? json_integer(by.thread->tid) : json_null());
+		json_object_set_new(json, "comm", by.thread ? json_string(by.thread->comm) : json_null());
 	}
 	json_dumpf(json, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(json);
 }
 
-static void print_text(const struct search *s, const struct dv_write *w, const char *before, const char *after)
+static void print_text(struct search *s, const struct dv_write *w, const char *before, const char *after)
 {
-	const struct dv_trace_thread *thread = dv_subject_thread_at(&s->subject, w->icount);
-	uint64_t offset = 0;
-	const struct dv_symbol *f = dv_subject_function_at(&s->subject, w->rip, &offset);
+	struct writer by;
 
 	if (!w->by_cpu) {
 		printf("%" PRIu64 "..%" PRIu64 "  %s -> %s  by no instruction: a device, or before the guest ran\n",
 		       w->icount, w->until_icount, before, after);
 		return;
 	}
+	by = find_writer(s, w);
 	printf("%" PRIu64 "  %s -> %s  ", w->icount, before, after);
-	if (f)
-		printf("%s+0x%" PRIx64, f->name, offset);
+	if (by.has_offset)
+		printf("%s+0x%" PRIx64, by.function, by.offset);
 	else
-		printf("0x%" PRIx64, w->rip);
-	if (thread)
-		printf("  %s (%" PRId32 ")", thread->comm, thread->tid);
+		printf("%s%s0x%" PRIx64, by.function ? by.function : "", by.function ? " at " : "", w->rip);
+	if (by.thread)
+		printf("  %s (%" PRId32 ")", by.thread->comm, by.thread->tid);
 	if (w->size_bytes != s->bytes)
-		printf("  bytes %" PRIu32 " to %" PRIu32, w->offset, w->offset + w->size_bytes - 1);
+		printf(w->size_bytes > 1 ? "  bytes %" PRIu32 " to %" PRIu32 : "  byte %" PRIu32, w->offset,
+		       w->offset + w->size_bytes - 1);
 	putchar('\n');
 }
 
@@ -131,8 +199,7 @@ static bool on_write(void *context, const struct dv_write *w)
 	_cleanup_buf_ struct dv_buf before = DV_BUF_INIT, after = DV_BUF_INIT;
 	struct search *s = context;
 
-	format_value(w->before, (uint32_t)s->bytes, &before);
-	format_value(w->after, (uint32_t)s->bytes, &after);
+	format_change(s, w, &before, &after);
 	if (before.failed || after.failed)
 		return false;
 	clear_progress(s);
@@ -265,6 +332,7 @@ int dv_cmd_writes(int argc, char **argv)
 	if (!err)
 		err = search(&s, argv[optind + 1]);
 	clear_progress(&s);
+	dv_query_close(s.query);
 	dv_subject_deinit(&s.subject);
 	return dv_cmd_report("writes", err);
 }
