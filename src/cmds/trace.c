@@ -57,35 +57,17 @@ static bool progress(void *context, uint64_t icount)
 	return !interrupted;
 }
 
-/*
- * A repaired log ends where its recorder was killed, in the middle of something: QEMU may abort when it gets
- * there, and the tracer with it. So it stops a little before.
- */
-#define CUT_MARGIN_ICOUNT 10000
-
-static struct dv_error *stop_before_the_cut(struct dv_machine *machine, uint64_t icount)
-{
-	icount = icount > CUT_MARGIN_ICOUNT ? icount - CUT_MARGIN_ICOUNT : 1;
-	DV_TRY(dv_qmp_run(machine->qmp, "replay-break", json_pack("{s:I}", "icount", (json_int_t)icount),
-			  QUIT_TIMEOUT_MS, NULL));
-	return dv_qmp_run(machine->qmp, "cont", NULL, QUIT_TIMEOUT_MS, NULL);
-}
-
 static struct dv_error *replay(struct retrace *t, const struct dv_recording *r, const char *out)
 {
 	_cleanup_machine_ struct dv_machine machine = DV_MACHINE_INIT;
 	_cleanup_free_ char *plugin = NULL;
 	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = t->qemu};
-	bool repaired = !strcmp(dv_recording_state(r), "repaired");
 
 	DV_TRY(dv_plugin_find(&plugin));
 	options.plugin = plugin;
-	options.paused = repaired;
 	DV_TRY(dv_plugin_args_finish(&t->plugin_args, r, out));
 	options.plugin_options = dv_plugin_args_strv(&t->plugin_args);
 	DV_TRY(dv_machine_start(r, &options, &machine));
-	if (repaired)
-		DV_TRY(stop_before_the_cut(&machine, dv_recording_common_icount(r)));
 	DV_TRY(dv_machine_run_to_end(&machine, progress, t));
 	return dv_machine_quit(&machine, QUIT_TIMEOUT_MS);
 }

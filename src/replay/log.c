@@ -193,14 +193,53 @@ static struct dv_error *write_at(int fd, const char *path, uint64_t offset, cons
 	return NULL;
 }
 
+/*
+ * Where a log may end. Its events come in groups: a count of instructions, then what the last of them met
+ * or needed (what it wrote to the serial port, a clock's value, an interrupt). A replay that lacks one which
+ * it needs aborts, and whether the last group is whole cannot be told. So that group goes, and of its
+ * instructions all but the last stay.
+ */
+struct last_group {
+	uint64_t offset, icount_before, icount_after;
+};
+
+static bool find_last_group(void *context, const struct dv_log_event *event)
+{
+	struct last_group *group = context;
+
+	if (event->kind == DV_LOG_INSTRUCTIONS)
+		*group = (struct last_group){event->offset, group->icount_after, event->icount};
+	return true;
+}
+
+/* Replaces the last group by a shutdown and the log's end. */
+static struct dv_error *end_at(int fd, const char *path, const struct last_group *group)
+{
+	uint64_t count = group->icount_after - group->icount_before;
+	uint8_t tail[5 + 2] = {0}; /* an event of kind DV_LOG_INSTRUCTIONS, and two that carry nothing */
+	size_t len = 0;
+
+	if (count > 1) {
+		uint32_t fewer = __builtin_bswap32((uint32_t)(count - 1));
+
+		memcpy(tail + 1, &fewer, sizeof(fewer));
+		len = 1 + sizeof(fewer);
+	}
+	tail[len++] = LOG_FIRST_SHUTDOWN + DV_SHUTDOWN_HOST_SIGNAL;
+	tail[len++] = LOG_END;
+	if (ftruncate(fd, (off_t)group->offset))
+		return dv_error_os(errno, "%s: cannot cut off its last, broken events", path);
+	return write_at(fd, path, group->offset, tail, len);
+}
+
 struct dv_error *dv_log_repair(const char *path, struct dv_log_summary *ret)
 {
 	static const uint8_t version[4] = {0x00, 0xe0, 0x20, 0x0c};
-	static const uint8_t tail[2] = {LOG_FIRST_SHUTDOWN + DV_SHUTDOWN_HOST_SIGNAL, LOG_END};
+	struct last_group group = {.offset = DV_LOG_HEADER_BYTES};
 	struct dv_log_summary sum;
 	_cleanup_close_ int fd = -1;
 
-	DV_TRY(dv_log_read(path, NULL, NULL, &sum));
+	DV_TRY(dv_log_read(path, find_last_group, &group, &sum));
 	if (sum.version && sum.ended) {
 		*ret = sum;
 		return NULL;
@@ -208,11 +247,8 @@ struct dv_error *dv_log_repair(const char *path, struct dv_log_summary *ret)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return dv_error_os(errno, "%s: cannot open for repair", path);
-	if (!sum.ended) {
-		if (ftruncate(fd, (off_t)sum.whole_bytes))
-			return dv_error_os(errno, "%s: cannot cut off its last, broken event", path);
-		DV_TRY(write_at(fd, path, sum.whole_bytes, tail, sizeof(tail)));
-	}
+	if (!sum.ended)
+		DV_TRY(end_at(fd, path, &group));
 	/* The version last: it is what says that the log is whole. */
 	if (fsync(fd))
 		return dv_error_os(errno, "%s: cannot write", path);

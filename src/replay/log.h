@@ -76,9 +76,9 @@ struct dv_error *dv_log_read(const char *path, dv_log_event_fn visit, void *cont
 			     struct dv_log_summary *ret);
 
 /*
- * Makes a killed recorder's log loadable: what follows its last whole event is cut off, a shutdown and
- * the end are appended, the version is written. A replay runs up to the cut and ends there. A log
- * that is whole is left alone. ret: as it is afterwards.
+ * Makes a killed recorder's log loadable: its last instruction, and what follows it, is cut off, a shutdown
+ * and the end are appended, the version is written. A replay runs up to the cut and ends there. A log that is
+ * whole is left alone. ret: as it is afterwards.
  */
 struct dv_error *dv_log_repair(const char *path, struct dv_log_summary *ret);
 

@@ -95,15 +95,35 @@ TEST(killed_recorders_log_is_repaired)
 
 	memcpy(killed, whole_log, sizeof(killed));
 	memset(killed, 0, 4);
-	/* Cut inside the typed bytes: they go. */
+	/* Cut inside the typed bytes: of the last group its instructions stay, but for the last of them. */
 	CHECK_OK(dv_replace_file(path, killed, 34, 0644));
 	CHECK_OK(dv_log_repair(path, &sum));
 	CHECK_EQ(sum.version, DV_LOG_VERSION);
 	CHECK(sum.ended);
-	CHECK_EQ(sum.last_icount, 256);
-	CHECK_EQ(sum.whole_bytes, 27 + 2);
+	CHECK_EQ(sum.last_icount, 255);
+	CHECK_EQ(sum.common_icount, 255);
+	CHECK_EQ(sum.whole_bytes, DV_LOG_HEADER_BYTES + 5 + 2);
 	CHECK_OK(dv_log_repair(path, &again));
 	CHECK_EQ(again.whole_bytes, sum.whole_bytes);
+}
+
+TEST(killed_before_it_ran_anything)
+{
+	static const uint8_t one[] = {HEAD(0, 0, 0, 0), 30, 0, 0, 0, 0, 1, 1};
+	_cleanup_free_ char *path = dv_path_join(test_dir(), "rr.log");
+	struct dv_log_summary sum;
+
+	/* Of one instruction none is left. */
+	CHECK_OK(dv_replace_file(path, one, sizeof(one), 0644));
+	CHECK_OK(dv_log_repair(path, &sum));
+	CHECK(sum.ended);
+	CHECK_EQ(sum.last_icount, 0);
+	CHECK_EQ(sum.whole_bytes, DV_LOG_HEADER_BYTES + 1 + 2);
+	/* And of no instructions neither. */
+	CHECK_OK(dv_replace_file(path, one, DV_LOG_HEADER_BYTES + 1, 0644));
+	CHECK_OK(dv_log_repair(path, &sum));
+	CHECK(sum.ended);
+	CHECK_EQ(sum.whole_bytes, DV_LOG_HEADER_BYTES + 2);
 }
 
 TEST(manifest_that_does_not_parse)
