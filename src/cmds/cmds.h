@@ -15,6 +15,7 @@ int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);
 int dv_cmd_query(int argc, char **argv);
 int dv_cmd_seek(int argc, char **argv);
+int dv_cmd_serve(int argc, char **argv);
 int dv_cmd_calls(int argc, char **argv);
 int dv_cmd_writes(int argc, char **argv);
 

@@ -16,6 +16,7 @@ static const struct verb {
 	{"checkpoint", dv_cmd_checkpoint, "make a recording seek fast, by snapshots of the machine"},
 	{"calls", dv_cmd_calls, "what a function was called with, and what it returned"},
 	{"writes", dv_cmd_writes, "who wrote this? the writes to a place in memory"},
+	{"serve", dv_cmd_serve, "serve a trace to the viewer, editors and scripts"},
 	{"query", dv_cmd_query, "SQL on a trace"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include "server/private.h"
@@ -54,6 +56,8 @@ static int accept_connections(struct dv_server *server)
 			close(fd);
 			continue;
 		}
+		/* Small answers go out at once. */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 		lws_adopt_socket_vhost(server->vhost, fd);
 	}
 }

@@ -8,7 +8,7 @@
 #define DV_TRACE_CONSOLE_H
 
 #include "trace/format.h"
-#include "trace/proto.h"
+#include "base/proto.h"
 
 /* Appends len bytes as UTF-8: what is none becomes U+FFFD, NULs are left out. */
 void console_put_utf8(struct dv_buf *buf, const char *text, size_t len);

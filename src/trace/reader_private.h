@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/map.h"
-#include "trace/proto.h"
+#include "base/proto.h"
 #include "trace/reader.h"
 
 struct libdeflate_decompressor;

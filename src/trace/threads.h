@@ -21,7 +21,7 @@
 
 #include "base/map.h"
 #include "trace/format.h"
-#include "trace/proto.h"
+#include "base/proto.h"
 
 struct writer_thread {
 	struct dv_trace_thread is;

@@ -18,7 +18,7 @@
 #include "trace/fields.h"
 #include "trace/names.h"
 #include "trace/places.h"
-#include "trace/proto.h"
+#include "base/proto.h"
 #include "trace/threads.h"
 
 #define CHUNK_WORDS 4096
