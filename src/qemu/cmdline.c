@@ -176,6 +176,12 @@ static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_opti
 	}
 	if (!strncmp(driver, "virtio-net", 10))
 		rw->virtio_net = true;
+	/* It arms a timer when it is restored, which the log does not have. */
+	if (!strncmp(driver, "virtio-serial", 13) && !rw->plan->cannot_restore) {
+		DV_TRY(dv_plan_note(rw->plan, "%s: a replay from a snapshot would hang with it: replays start from the "
+					      "beginning", driver));
+		rw->plan->cannot_restore = true;
+	}
 	iothread = dv_optlist_remove(&list, "iothread");
 	if (iothread)
 		DV_TRY(dv_plan_note(rw->plan, "-device %s: iothread= left out: a recording has one thread of I/O",

@@ -384,8 +384,11 @@ static struct dv_error *make(struct maker *m)
 		return dv_error_no_memory();
 	DV_TRY(pushf(m, "%s", run->binary ? run->binary : plan->binary));
 	DV_TRY(pushf(m, "-icount"));
-	DV_TRY(pushf(m, "%s,rr=%s,rrfile=%s,rrsnapshot=%s", plan->icount,
-		     run->mode == DV_QEMU_RECORD ? "record" : "replay", log_escaped, snapshot));
+	if (run->mode != DV_QEMU_RECORD && plan->cannot_restore && !run->snapshot)
+		DV_TRY(pushf(m, "%s,rr=replay,rrfile=%s", plan->icount, log_escaped));
+	else
+		DV_TRY(pushf(m, "%s,rr=%s,rrfile=%s,rrsnapshot=%s", plan->icount,
+			     run->mode == DV_QEMU_RECORD ? "record" : "replay", log_escaped, snapshot));
 	/* The first drive that can hold a machine's state gets it: this one must stand before the rest. */
 	DV_TRY(pushf(m, "-drive"));
 	DV_TRY(pushf(m, "file=%s/%s,format=qcow2,if=none,id=dv-snapshots", disks_escaped, DV_QEMU_SNAPSHOTS));

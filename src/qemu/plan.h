@@ -65,6 +65,8 @@ struct dv_qemu_plan {
 	size_t files_len;
 	bool has_network; /* a NIC with a backend is there */
 	bool has_console; /* DV_QEMU_CONSOLE is written while recording */
+	bool cannot_restore; /* a replay from a snapshot would hang: it starts with the power-on, without
+				checkpoints */
 	bool can_skip_idle; /* with nothing typed, sleep=off would do; see dv_qemu_plan_no_input() */
 	char *icount;	  /* "shift=auto" or "shift=auto,sleep=off" or the user's, without rr= */
 	uint64_t memory_bytes; /* guest RAM; 0 when the command line does not say it plainly */

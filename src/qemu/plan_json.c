@@ -85,10 +85,10 @@ struct dv_error *dv_qemu_plan_to_json(const struct dv_qemu_plan *plan, json_t **
 	for (size_t i = 0; i < plan->files_len; i++)
 		if (json_array_append_new(files, file_to_json(&plan->files[i])))
 			goto fail;
-	json = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "binary",
+	json = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "binary",
 			 plan->binary, "arch", plan->arch, "directory", plan->directory, "icount",
 			 plan->icount, "has_network", plan->has_network, "has_console", plan->has_console,
-			 "memory_bytes", (json_int_t)plan->memory_bytes, "command",
+			 "cannot_restore", plan->cannot_restore, "memory_bytes", (json_int_t)plan->memory_bytes, "command",
 			 strv_to_json(plan->command), "notes", strv_to_json(plan->notes), "images", images,
 			 "files", files, "args", args);
 	if (!json)
@@ -245,6 +245,7 @@ struct dv_error *dv_qemu_plan_from_json(const json_t *json, struct dv_qemu_plan 
 	DV_TRY(read_string(json, "icount", false, &plan->icount));
 	DV_TRY(read_bool(json, "has_network", &plan->has_network));
 	DV_TRY(read_bool(json, "has_console", &plan->has_console));
+	plan->cannot_restore = json_is_true(json_object_get(json, "cannot_restore"));
 	DV_TRY(read_size(json, "memory_bytes", &plan->memory_bytes));
 	DV_TRY(read_strv(json, "command", &plan->command, NULL));
 	DV_TRY(read_strv(json, "notes", &plan->notes, &plan->notes_len));

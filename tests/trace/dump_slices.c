@@ -3,8 +3,9 @@
  * Prints a trace as our reader sees it, to be compared with Perfetto: with --slices a line per slice
  * (start, tid, depth, dur, category, thread's name, name), with --switches a line per switch (icount,
  * cpu, next tid), with --console a line per console line (icount, tid, source, level, text), with
- * --threads a line per thread as Perfetto must have it (tid, name, start, end, pid, parent's pid), separated by
- * tabs. --make FILE writes a synthetic trace instead.
+ * --threads a line per thread as Perfetto must have it (tid, name, start, end, pid, parent's pid) and then exit code and
+ * creator's tid, with --entries a line per entry to the kernel that has a number (name, number, mnemonic),
+ * separated by tabs. --make FILE writes a synthetic trace instead.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,8 +128,28 @@ static void print_threads(struct dv_trace_reader *r)
 		printf("%d\t", process_of(t));
 		if (parent_of(r, t))
 			printf("%d", parent_of(r, t));
+		printf("\t%d\t", t->exit_code);
+		if (dv_trace_reader_thread(r, t->creator_id))
+			printf("%d", dv_trace_thread_tid(dv_trace_reader_thread(r, t->creator_id)));
 		putchar('\n');
 	}
+}
+
+static struct dv_error *print_entries(struct dv_trace_reader *r)
+{
+	for (size_t b = 0; b < dv_trace_reader_block_count(r); b++) {
+		const struct dv_trace_event *events;
+		size_t count;
+
+		DV_TRY(dv_trace_reader_read_block(r, b, &events, &count));
+	}
+	for (uint32_t i = 0; i < dv_trace_reader_function_count(r); i++) {
+		const struct dv_trace_function *f = &dv_trace_reader_function(r, i)->is;
+
+		if (f->has_number)
+			printf("%s\t%u\t%s\n", f->name, f->number, f->mnemonic ? f->mnemonic : "");
+	}
+	return NULL;
 }
 
 static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t thread, uint64_t random)
@@ -199,7 +220,7 @@ static struct dv_error *run(int argc, char **argv)
 	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
 
 	if (argc != 3)
-		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--threads|--make FILE");
+		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--threads|--entries|--make FILE");
 	if (!strcmp(argv[1], "--make"))
 		return make(argv[2]);
 	DV_TRY(dv_trace_reader_open(argv[2], &r));
@@ -209,6 +230,8 @@ static struct dv_error *run(int argc, char **argv)
 		print_console(r);
 	else if (!strcmp(argv[1], "--threads"))
 		print_threads(r);
+	else if (!strcmp(argv[1], "--entries"))
+		DV_TRY(print_entries(r));
 	else
 		DV_TRY(dv_trace_reader_slices(r, print_slice, r));
 	if (dv_trace_reader_damage(r))

@@ -38,7 +38,7 @@ for trace; do
 	"$dump" --slices "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/slices"
 	"$dump" --switches "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/switches"
 	"$dump" --console "$trace" | LC_ALL=C sort -T "$scratch" -t "$(printf '\t')" -k1,1n >"$scratch/console"
-	"$dump" --threads "$trace" >"$scratch/threads"
+	"$dump" --threads "$trace" | cut -f1-6 >"$scratch/threads"
 	node --max-old-space-size=3000 "$here/perfetto_oracle.mjs" "$cache" "$trace" "$scratch/slices" "$scratch/switches" "$scratch/console" \
 		"$scratch/threads"
 done

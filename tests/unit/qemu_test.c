@@ -465,6 +465,25 @@ TEST(a_run_has_its_own_sockets_plugin_and_snapshot)
 			"-chardev socket,id=dv-gdb,path=/g,server=on,wait=off -gdb chardev:dv-gdb -S");
 }
 
+TEST(what_cannot_be_restored_is_replayed_from_its_power_on)
+{
+	_cleanup_qemu_plan_ struct dv_qemu_plan *plan = NULL, *again = NULL;
+	_cleanup_free_ char *recorded = NULL, *replayed = NULL;
+	struct dv_qemu_run run = {.mode = DV_QEMU_RECORD, .folder = "/f"};
+	json_t *json;
+
+	CHECK_OK(plan_of("-device virtio-serial-pci -device virtio-serial", "/nowhere", &plan));
+	CHECK(plan->cannot_restore);
+	CHECK_OK(dv_qemu_plan_to_json(plan, &json));
+	CHECK_OK(dv_qemu_plan_from_json(json, &again));
+	json_decref(json);
+	recorded = whole(again, &run);
+	CHECK(strstr(recorded, "rr=record,rrfile=/f/rr.log,rrsnapshot="));
+	run.mode = DV_QEMU_REPLAY;
+	replayed = whole(again, &run);
+	CHECK(strstr(replayed, "rr=replay,rrfile=/f/rr.log "));
+}
+
 TEST(virtual_time_runs_ahead_only_without_disk_and_network)
 {
 	static const struct row rows[] = {
