@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek writes calls --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek writes calls report graph query dump --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -26,9 +26,27 @@ _dejaview() {
 		return
 		;;
 	esac
+	case $verb:$prev in
+	report:--by)
+		mapfile -t COMPREPLY < <(compgen -W 'function module thread process' -- "$cur")
+		return
+		;;
+	report:--sort)
+		mapfile -t COMPREPLY < <(compgen -W 'own total calls max name' -- "$cur")
+		return
+		;;
+	dump:--format)
+		mapfile -t COMPREPLY < <(compgen -W 'tree folded chrome' -- "$cur")
+		return
+		;;
+	esac
 	case $verb in
 	record) options+=" --output --force --no-trace --copy-image --quiet --json $filters" ;;
 	trace) options+=" --output --image --qemu --quiet $filters" ;;
+	report) options+=' --by --sort --limit --thread --from --to --diff --json --no-cache' ;;
+	graph) options+=' --callers --callees --depth --min --thread --from --to --json --no-cache' ;;
+	query) options+=' --file --csv --json --table --timeout --no-cache' ;;
+	dump) options+=' --format --output --thread --from --to --no-cache' ;;
 	info) options+=' --json --no-repair' ;;
 	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;

@@ -13,6 +13,9 @@ int dv_cmd_checkpoint(int argc, char **argv);
 int dv_cmd_info(int argc, char **argv);
 int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);
+int dv_cmd_dump(int argc, char **argv);
+int dv_cmd_graph(int argc, char **argv);
+int dv_cmd_report_verb(int argc, char **argv); /* dejaview report */
 int dv_cmd_query(int argc, char **argv);
 int dv_cmd_seek(int argc, char **argv);
 int dv_cmd_serve(int argc, char **argv);

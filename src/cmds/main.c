@@ -17,7 +17,10 @@ static const struct verb {
 	{"calls", dv_cmd_calls, "what a function was called with, and what it returned"},
 	{"writes", dv_cmd_writes, "who wrote this? the writes to a place in memory"},
 	{"serve", dv_cmd_serve, "serve a trace to the viewer, editors and scripts"},
+	{"report", dv_cmd_report_verb, "where the instructions went, by function, thread or module"},
+	{"graph", dv_cmd_graph, "who called a function, and what it called"},
 	{"query", dv_cmd_query, "SQL on a trace"},
+	{"dump", dv_cmd_dump, "a trace as text, folded stacks or Chrome's JSON"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 

@@ -36,7 +36,8 @@ struct function_row {
 	uint32_t name, slice_name, module, file, category;
 	uint32_t line;
 	uint32_t space;
-	uint32_t unused;
+	uint32_t number; /* of a system call, or a vector; UINT32_MAX: none */
+	uint32_t mnemonic, unused;
 };
 
 struct stats_row {
@@ -50,7 +51,10 @@ struct thread_row {
 	uint64_t slices, cpu;
 	uint32_t name, upid, track;
 	uint32_t first_spell, spells;
+	uint32_t creator;    /* utid or DV_QUERY_NONE */
+	int32_t exit_code;
 	uint8_t is_kernel, is_idle, is_main, unused;
+	uint32_t unused_too;
 };
 
 struct process_row {
@@ -109,12 +113,12 @@ struct trace_stat_row {
 };
 
 struct mapping_row {
-	uint64_t start, end, offset, icount; /* end: exclusive */
+	uint64_t start, end, offset, icount, to_icount; /* ends: exclusive; to_icount UINT64_MAX: it lasts */
 	uint32_t upid, path, build_id, unused;
 };
 
 struct module_row {
-	uint64_t base, size, icount;
+	uint64_t base, size, icount, to_icount;
 	uint32_t name, build_id;
 };
 

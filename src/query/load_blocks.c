@@ -400,7 +400,12 @@ static bool add_function(struct pass *p, void *rows, const struct named_function
 		.name = strings_put(s, plain_name(&f->is.is)),
 		.slice_name = strings_put(s, f->is.is.name),
 		.module = strings_put(s, f->is.is.module),
+		.file = strings_put(s, f->is.is.file),
+		.line = f->is.is.line,
+		.size = f->is.is.size_bytes,
 		.space = f->is.is.space,
+		.number = f->is.is.has_number ? f->is.is.number : UINT32_MAX,
+		.mnemonic = strings_put(s, f->is.is.mnemonic),
 	};
 	return true;
 }

@@ -82,11 +82,26 @@ static struct dv_error *add_thread(struct header_pass *p, const struct dv_trace_
 		if (!row)
 			return dv_error_no_memory();
 		*row = (struct thread_row){.tid = t->tid, .start = state->icount, .end = UINT64_MAX, .id = t->id,
-					   .upid = upid, .track = DV_QUERY_NONE};
+					   .upid = upid, .track = DV_QUERY_NONE, .creator = DV_QUERY_NONE};
 		*utid = p->threads.n;
 	}
 	row = &p->threads.v[*utid - 1];
 	row->name = strings_put(&p->l->strings, t->comm);
+	if (t->start_icount)
+		row->start = t->start_icount;
+	if (t->exit_icount) {
+		row->end = t->exit_icount;
+		row->exit_code = t->exit_code;
+	}
+	if (t->creator_id && row->creator == DV_QUERY_NONE) {
+		const uint64_t *creator = dv_map_get(p->utids, t->creator_id);
+
+		row->creator = creator && *creator ? (uint32_t)*creator - 1 : DV_QUERY_NONE;
+	}
+	if (p->leaders.v[row->upid] == t->id + 1) {
+		p->processes.v[row->upid].start = row->start;
+		p->processes.v[row->upid].end = row->end;
+	}
 	row->is_kernel = t->is_kernel || is_idle(t);
 	row->is_idle = is_idle(t);
 	row->is_main = !is_idle(t) && t->tid == t->tgid;
@@ -319,6 +334,102 @@ static struct dv_error *load_metadata(struct header_pass *p)
 	return good ? NULL : dv_error_no_memory();
 }
 
+/* The console */
+
+static struct dv_error *load_console(struct header_pass *p)
+{
+	static const char *const sources[] = DV_CONSOLE_SOURCE_NAMES;
+	const struct dv_console_line *lines = dv_trace_reader_console_lines(p->r);
+	size_t count = dv_trace_reader_console_line_count(p->r);
+	struct columns *c = p->l->c;
+
+	c->console = column_alloc(count, sizeof(*c->console));
+	if (!c->console)
+		return dv_error_no_memory();
+	c->n_console = count;
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t *utid = dv_map_get(p->utids, lines[i].thread_id);
+
+		c->console[i] = (struct console_row){
+			.icount = lines[i].icount,
+			.utid = utid && *utid ? (uint32_t)*utid - 1 : DV_QUERY_NONE,
+			.level = lines[i].level >= 0 && lines[i].level <= 7 ? (uint32_t)lines[i].level : 255,
+			.source = strings_put(&p->l->strings, sources[lines[i].source < DV_CONSOLE_SOURCES ? lines[i].source : 0]),
+			.text = strings_put(&p->l->strings, lines[i].text ? lines[i].text : ""),
+		};
+	}
+	return NULL;
+}
+
+/* Where code lies. What the reader cannot make of it is left out: slices do not need it. */
+
+static uint32_t upid_of(struct header_pass *p, int32_t tgid)
+{
+	const uint64_t *upid = dv_map_get(&p->upids, (uint32_t)tgid);
+
+	return upid && *upid ? (uint32_t)*upid - 1 : DV_QUERY_NONE;
+}
+
+static struct dv_error *load_mappings(struct header_pass *p)
+{
+	const struct dv_trace_mapping *rows;
+	struct columns *c = p->l->c;
+	struct dv_error *err;
+	size_t count;
+
+	err = dv_trace_reader_mappings(p->r, &rows, &count);
+	if (err && err->code == DV_ERROR_NO_MEMORY)
+		return err;
+	if (err)
+		count = 0;
+	dv_error_destroy(err);
+	c->mappings = column_alloc(count, sizeof(*c->mappings));
+	if (!c->mappings)
+		return dv_error_no_memory();
+	c->n_mappings = count;
+	for (size_t i = 0; i < count; i++)
+		c->mappings[i] = (struct mapping_row){
+			.start = rows[i].start_vaddr,
+			.end = rows[i].end_vaddr,
+			.offset = rows[i].offset_bytes,
+			.icount = rows[i].from_icount,
+			.to_icount = rows[i].to_icount,
+			.upid = upid_of(p, rows[i].tgid),
+			.path = strings_put(&p->l->strings, rows[i].file ? rows[i].file->path : NULL),
+			.build_id = strings_put(&p->l->strings, rows[i].file ? rows[i].file->build_id : NULL),
+		};
+	return NULL;
+}
+
+static struct dv_error *load_modules(struct header_pass *p)
+{
+	const struct dv_trace_module *rows;
+	struct columns *c = p->l->c;
+	struct dv_error *err;
+	size_t count;
+
+	err = dv_trace_reader_modules(p->r, &rows, &count);
+	if (err && err->code == DV_ERROR_NO_MEMORY)
+		return err;
+	if (err)
+		count = 0;
+	dv_error_destroy(err);
+	c->modules = column_alloc(count, sizeof(*c->modules));
+	if (!c->modules)
+		return dv_error_no_memory();
+	c->n_modules = count;
+	for (size_t i = 0; i < count; i++)
+		c->modules[i] = (struct module_row){
+			.base = rows[i].base_vaddr,
+			.size = rows[i].size_bytes,
+			.icount = rows[i].from_icount,
+			.to_icount = rows[i].to_icount,
+			.name = strings_put(&p->l->strings, rows[i].name),
+			.build_id = strings_put(&p->l->strings, rows[i].build_id),
+		};
+	return NULL;
+}
+
 struct dv_error *load_headers(struct loader *l, struct dv_trace_reader *r, struct dv_map *utids)
 {
 	const struct dv_trace_metadata *m = dv_trace_reader_metadata(r);
@@ -336,6 +447,12 @@ struct dv_error *load_headers(struct loader *l, struct dv_trace_reader *r, struc
 		err = load_spells(&p);
 	if (!err)
 		err = load_metadata(&p);
+	if (!err)
+		err = load_console(&p);
+	if (!err)
+		err = load_mappings(&p);
+	if (!err)
+		err = load_modules(&p);
 	free(p.threads.v);
 	free(p.processes.v);
 	free(p.leaders.v);

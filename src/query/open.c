@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/io.h"
+#include "query/cache.h"
 #include "query/load.h"
 #include "query/parallel.h"
 #include "query/query_private.h"
@@ -57,6 +58,8 @@ static void fill_functions(struct dv_query *q)
 			.vaddr = row->vaddr,
 			.key = row->key,
 			.size = row->size,
+			.number = row->number,
+			.mnemonic = column_string(c, row->mnemonic),
 		};
 	}
 }
@@ -78,6 +81,8 @@ static void fill_threads(struct dv_query *q)
 			.end_icount = row->end,
 			.slices = row->track == DV_QUERY_NONE ? 0 : c->tracks[row->track].slices,
 			.cpu_icount = row->cpu,
+			.creator_utid = row->creator,
+			.exit_code = row->exit_code,
 			.is_kernel = row->is_kernel,
 			.is_idle = row->is_idle,
 			.is_main = row->is_main,
@@ -163,25 +168,36 @@ static struct dv_error *fill_in(struct dv_query *q)
 	return NULL;
 }
 
+static struct dv_error *load_columns(struct columns *c, const char *path, const struct dv_mapped_file *file,
+				     const struct dv_query_options *options)
+{
+	struct loader l = {.c = c, .options = options, .workers = parallel_workers(options ? options->threads : 0)};
+	struct dv_error *err = load(&l, path, file);
+
+	if (!err)
+		err = store_strings(&l);
+	strings_deinit(&l.strings);
+	return err;
+}
+
 static struct dv_error *open_file(const char *path, const struct dv_mapped_file *file,
-				  const struct dv_query_options *options, struct dv_query **ret)
+				  const struct dv_query_options *options, bool may_cache, struct dv_query **ret)
 {
 	_cleanup_(dv_query_closep) struct dv_query *q = calloc(1, sizeof(*q));
-	struct loader l = {.options = options, .workers = parallel_workers(options ? options->threads : 0)};
-	struct dv_error *err;
+	char identity[33];
 
 	if (!q)
 		return dv_error_no_memory();
 	q->path = strdup(path);
 	if (!q->path)
 		return dv_error_no_memory();
-	l.c = &q->c;
-	err = load(&l, path, file);
-	if (!err)
-		err = store_strings(&l);
-	strings_deinit(&l.strings);
-	if (err)
-		return err;
+	cache_identity(file->data, file->len, identity);
+	if (!may_cache || !cache_open(identity, &q->c)) {
+		DV_TRY(load_columns(&q->c, path, file, options));
+		memcpy(q->c.identity, identity, sizeof(identity));
+		if (may_cache && q->c.n >= CACHE_MIN_SLICES)
+			q->writer = cache_writer_start(&q->c);
+	}
 	DV_TRY(fill_in(q));
 	DV_TRY(lazy_create(&q->lazy));
 	*ret = dv_steal(q);
@@ -206,7 +222,7 @@ struct dv_error *dv_query_open(const char *path, const struct dv_query_options *
 		path = inside;
 	}
 	DV_TRY(dv_mapped_file_init(path, &file));
-	err = open_file(path, &file, options, ret);
+	err = open_file(path, &file, options, !options || !options->no_cache, ret);
 	dv_mapped_file_deinit(&file);
 	return err;
 }
@@ -216,13 +232,14 @@ struct dv_error *dv_query_open_bytes(const void *data, size_t len, const char *n
 {
 	struct dv_mapped_file file = {.data = data, .len = len};
 
-	return open_file(name, &file, options, ret);
+	return open_file(name, &file, options, false, ret);
 }
 
 void dv_query_close(struct dv_query *q)
 {
 	if (!q)
 		return;
+	cache_writer_finish(q->writer);
 	lazy_destroy(q->lazy, &q->c);
 	columns_deinit(&q->c);
 	free(q->path);

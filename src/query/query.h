@@ -89,6 +89,8 @@ struct dv_query_thread {
 	uint64_t start_icount, end_icount; /* UINT64_MAX: not known */
 	uint64_t slices;
 	uint64_t cpu_icount; /* instructions (or ns) that it ran */
+	uint32_t creator_utid; /* who made it; DV_QUERY_NONE: not known */
+	int32_t exit_code;   /* as wait() gives it; meaningful with end_icount */
 	bool is_kernel, is_idle, is_main;
 };
 
@@ -121,6 +123,8 @@ struct dv_query_function {
 	uint64_t vaddr;	    /* of a user-space function the file's own */
 	uint64_t key;	    /* the function's identity in the trace */
 	uint64_t size;	    /* 0: not known */
+	uint32_t number;    /* a system call's, or an interrupt's or exception's vector; UINT32_MAX: none */
+	const char *mnemonic; /* an exception's: "#PF"; NULL */
 };
 
 const struct dv_query_thread *dv_query_thread(const struct dv_query *q, uint32_t utid);

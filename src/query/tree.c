@@ -225,6 +225,29 @@ static bool add_open(struct tree *t, const struct dv_query *q, uint32_t *stack)
 	return good;
 }
 
+/* The slices between the first and the last of the tracks that are wanted. */
+static void bound(const struct tree *t, uint32_t *first, uint32_t *end)
+{
+	uint32_t least = *end, most = *first;
+
+	for (uint32_t i = 0; i < t->c->n_tracks; i++) {
+		const struct track_row *track = &t->c->tracks[i];
+
+		for (uint32_t d = 0; t->open[i] && d < track->depths; d++) {
+			struct lane lane = track_lane(t->c, track, d);
+
+			if (!d && t->c->lanes[lane.first] < least)
+				least = t->c->lanes[lane.first];
+			if (t->c->lanes[lane.end - 1] >= most)
+				most = t->c->lanes[lane.end - 1] + 1;
+		}
+	}
+	if (least > *first)
+		*first = least;
+	if (most < *end)
+		*end = most;
+}
+
 static struct dv_error *gather(struct tree *t, const struct dv_query *q)
 {
 	uint32_t id = first_slice_at(t->c, t->area.from_icount), *stack = malloc(MAX_STACK * sizeof(*stack));
@@ -232,6 +255,7 @@ static struct dv_error *gather(struct tree *t, const struct dv_query *q)
 	bool good = stack && add_open(t, q, stack);
 
 	free(stack);
+	bound(t, &id, &end);
 	for (; id < end && good; id++) {
 		if (id % CANCEL_EVERY == 0 && t->cancel && __atomic_load_n(t->cancel, __ATOMIC_RELAXED))
 			return dv_error_new(DV_ERROR_CANCELLED, "cancelled");

@@ -198,6 +198,13 @@ static void thread_column(sqlite3_context *ctx, const struct columns *c, uint64_
 	case THREAD_IS_IDLE:
 		sqlite3_result_int(ctx, t->is_idle);
 		break;
+	case THREAD_CREATOR:
+		result_row(ctx, t->creator);
+		break;
+	case THREAD_EXIT_CODE:
+		if (t->end != UINT64_MAX && c->is_dejaview)
+			sqlite3_result_int(ctx, t->exit_code);
+		break;
 	case THREAD_IS_KERNEL:
 		sqlite3_result_int(ctx, t->is_kernel);
 		break;
@@ -470,6 +477,12 @@ static void function_column(sqlite3_context *ctx, const struct dv_query *q, uint
 		if (f->line)
 			sqlite3_result_int64(ctx, f->line);
 		break;
+	case FUNCTION_NUMBER:
+		result_row(ctx, f->number);
+		break;
+	case FUNCTION_MNEMONIC:
+		result_string(ctx, f->mnemonic);
+		break;
 	case FUNCTION_SPACE:
 		if (q->c.is_dejaview && f->space < DV_ARRAY_SIZE(spaces))
 			result_string(ctx, spaces[f->space]);
@@ -532,6 +545,9 @@ static void place_column(sqlite3_context *ctx, const struct columns *c, uint64_t
 	case MAPPING_TS:
 		sqlite3_result_int64(ctx, (sqlite3_int64)map->icount);
 		break;
+	case MAPPING_END_TS:
+		icount_or_null(ctx, map->to_icount);
+		break;
 	case MODULE_NAME:
 		result_string(ctx, column_string(c, module->name));
 		break;
@@ -544,8 +560,11 @@ static void place_column(sqlite3_context *ctx, const struct columns *c, uint64_t
 	case MODULE_BUILD_ID:
 		result_string(ctx, column_string(c, module->build_id));
 		break;
-	default:
+	case MODULE_TS:
 		sqlite3_result_int64(ctx, (sqlite3_int64)module->icount);
+		break;
+	default:
+		icount_or_null(ctx, module->to_icount);
 	}
 }
 
@@ -613,7 +632,7 @@ static void column(sqlite3_context *ctx, struct cursor *cursor, enum value value
 		function_column(ctx, q, row, value);
 	else if (value >= CONSOLE_ICOUNT && value <= CONSOLE_TEXT)
 		console_column(ctx, q, row, value);
-	else if (value >= MAPPING_UPID && value <= MODULE_TS)
+	else if (value >= MAPPING_UPID && value <= MODULE_END_TS)
 		place_column(ctx, &q->c, row, value);
 	else if (value >= DOC_TABLE)
 		doc_column(ctx, cursor->table->def->source, row, value);

@@ -482,3 +482,67 @@ TEST(sql_errors_and_stopping)
 	CHECK_EQ(ask(sql, "select 1"), 1); /* and it goes on */
 	dv_sql_close(sql);
 }
+
+/* The cache */
+
+static void overwrite(const char *folder, size_t at)
+{
+	char command[8192];
+
+	snprintf(command, sizeof(command), "for f in %s/dejaview/*.dvcolumns; do printf 'xxxx' | dd of=$f bs=1 seek=%zu "
+		 "conv=notrunc 2>/dev/null; done", folder, at);
+	CHECK_EQ(system(command), 0);
+}
+
+static bool opens_from_cache(int64_t *ret_sum)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = NULL;
+	struct dv_sql *sql;
+
+	CHECK_OK(dv_query_open(trace_path, NULL, &q));
+	CHECK_OK(dv_sql_open(q, &sql));
+	*ret_sum = ask(sql, "select sum(dur) + sum(length(name) * depth) + count(parent_id) from slice where id % 7 = 0");
+	dv_sql_close(sql);
+	return dv_query_info(q)->from_cache;
+}
+
+TEST(cache)
+{
+	char folder[4096], command[8192];
+	int64_t first, second;
+
+	snprintf(folder, sizeof(folder), "%s/cache", test_dir());
+	snprintf(trace_path, sizeof(trace_path), "%s/t.dvtrace", test_dir());
+	setenv("XDG_CACHE_HOME", folder, 1);
+	make_trace(trace_path, 14, 2000000, false);
+	CHECK(!opens_from_cache(&first));
+	CHECK(opens_from_cache(&second));
+	CHECK_EQ(second, first);
+	overwrite(folder, 100); /* its header */
+	CHECK(!opens_from_cache(&second));
+	CHECK_EQ(second, first);
+	CHECK(opens_from_cache(&second)); /* written anew */
+	overwrite(folder, 4100); /* the first column */
+	CHECK(!opens_from_cache(&second));
+	snprintf(command, sizeof(command), "truncate -s 100000 %s/dejaview/*", folder);
+	CHECK_EQ(system(command), 0);
+	CHECK(!opens_from_cache(&second));
+	CHECK(opens_from_cache(&second));
+	CHECK_EQ(second, first);
+	make_trace(trace_path, 15, 2000000, false); /* another trace of that name */
+	CHECK(!opens_from_cache(&second));
+	CHECK(second != first);
+}
+
+TEST(too_large_for_memory)
+{
+	struct dv_query_options options = {.max_memory_bytes = 100u << 20, .no_cache = true};
+	_cleanup_error_ struct dv_error *err = NULL;
+	struct dv_query *q;
+
+	snprintf(trace_path, sizeof(trace_path), "%s/t.dvtrace", test_dir());
+	make_trace(trace_path, 16, 400000, false);
+	err = dv_query_open(trace_path, &options, &q);
+	CHECK(err && err->code == DV_ERROR_NO_MEMORY);
+	CHECK(strstr(err->message, "MB of memory, and 104 MB may be used"));
+}
