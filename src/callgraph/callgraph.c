@@ -11,6 +11,7 @@
 /* A direct-mapped cache of `resolve`, by address: most calls go to few functions. */
 #define RESOLVE_CACHE_BITS 14
 #define RESOLVE_CACHE_SIZE (1u << RESOLVE_CACHE_BITS)
+#define USER_CACHE_BITS	   12
 
 /* Keeps the rare cases' registers out of the loop over events. */
 #define NOINLINE __attribute__((noinline))
@@ -25,6 +26,12 @@ struct resolved {
 	unsigned flags;
 };
 
+struct user_resolved {
+	uint64_t vaddr, key;
+	uint32_t generation; /* of the space; 0: free */
+	unsigned flags;
+};
+
 struct dv_callgraph {
 	struct dv_callgraph_options options;
 	struct frame_policy policy;
@@ -36,6 +43,7 @@ struct dv_callgraph {
 	uint64_t last_thread_id;
 	struct dv_callgraph_counts counts;
 	struct resolved cache[RESOLVE_CACHE_SIZE];
+	struct user_resolved user_cache[1u << USER_CACHE_BITS];
 };
 
 static inline struct resolved *cache_entry(struct dv_callgraph *cg, uint64_t vaddr)
@@ -58,6 +66,30 @@ static inline unsigned resolve(struct dv_callgraph *cg, uint64_t vaddr)
 
 	if (__builtin_expect(r->vaddr != vaddr || !r->flags, 0))
 		return resolve_anew(cg, vaddr);
+	return r->flags;
+}
+
+static NOINLINE void resolve_user_anew(struct dv_callgraph *cg, const struct dv_space *space,
+				       struct user_resolved *r, uint64_t vaddr)
+{
+	r->vaddr = r->key = vaddr;
+	r->generation = space->generation;
+	r->flags = cg->options.resolve_user(cg->options.resolve_context, space, vaddr, &r->key);
+}
+
+/* Flags and key of what control goes to. */
+static inline unsigned resolve_in(struct dv_callgraph *cg, const struct thread *t, uint64_t vaddr, uint64_t *ret_key)
+{
+	struct user_resolved *r;
+
+	*ret_key = vaddr;
+	if (__builtin_expect(dv_is_kernel_vaddr(vaddr) || !t->space, 1))
+		return resolve(cg, vaddr);
+	r = &cg->user_cache[(vaddr ^ (uint64_t)t->space->generation << 40) * 0x9e3779b97f4a7c15ull >>
+			    (64 - USER_CACHE_BITS)];
+	if (__builtin_expect(r->vaddr != vaddr || r->generation != t->space->generation, 0))
+		resolve_user_anew(cg, t->space, r, vaddr);
+	*ret_key = r->key;
 	return r->flags;
 }
 
@@ -188,6 +220,13 @@ static struct thread *find_thread(struct dv_callgraph *cg, const struct dv_task 
 	return t;
 }
 
+static const struct dv_space *find_space(struct dv_callgraph *cg, uint64_t mm_vaddr)
+{
+	if (!mm_vaddr || !cg->options.find_space)
+		return NULL;
+	return cg->options.find_space(cg->options.resolve_context, mm_vaddr);
+}
+
 static NOINLINE void on_switch(struct dv_callgraph *cg, const struct dv_event *e)
 {
 	struct dv_event_switch *info = (struct dv_event_switch *)(uintptr_t)e->a;
@@ -196,6 +235,7 @@ static NOINLINE void on_switch(struct dv_callgraph *cg, const struct dv_event *e
 	struct thread *next = find_thread(cg, &info->next, icount);
 	struct thread *prev = cg->current[cpu];
 
+	next->space = find_space(cg, info->mm_vaddr);
 	if (prev)
 		prev_id = prev->info.id;
 	if (prev != next) {
@@ -243,6 +283,39 @@ static NOINLINE void on_print(struct dv_callgraph *cg, struct thread *t, const s
 	if (cg->options.sink.print)
 		cg->options.sink.print(cg->options.sink.context, icount, t->info.id, print);
 	free(print);
+}
+
+/* An address space changes under the thread that runs in it: with exec it is another one. */
+static NOINLINE void on_mapping(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
+{
+	struct dv_event_mapping *info = (struct dv_event_mapping *)(uintptr_t)e->a;
+
+	if (info->is_current)
+		t->space = find_space(cg, info->mm_vaddr);
+	dv_event_mapping_destroy(info);
+}
+
+static NOINLINE void on_module(struct dv_callgraph *cg, const struct dv_event *e)
+{
+	memset(cg->cache, 0, sizeof(cg->cache));
+	dv_event_module_destroy((struct dv_event_module *)(uintptr_t)e->a);
+}
+
+void dv_event_mapping_destroy(struct dv_event_mapping *e)
+{
+	if (!e)
+		return;
+	for (size_t i = 0; i < e->count; i++)
+		dv_mapping_deinit(&e->mappings[i]);
+	free(e);
+}
+
+void dv_event_module_destroy(struct dv_event_module *e)
+{
+	if (!e)
+		return;
+	dv_module_code_unref(e->code);
+	free(e);
 }
 
 /* ---- begins held back by min_insns ---- */
@@ -316,7 +389,8 @@ static inline unsigned frame_flags(unsigned target_flags, uint64_t target)
 
 static inline void on_call(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
-	unsigned flags = resolve(cg, e->b);
+	uint64_t key;
+	unsigned flags = resolve_in(cg, t, e->b, &key);
 	struct frame *top;
 
 	cg->counts.calls++;
@@ -333,7 +407,7 @@ static inline void on_call(struct dv_callgraph *cg, struct thread *t, const stru
 	}
 	if (__builtin_expect(flags & (DV_TARGET_START | DV_TARGET_STOP), 0))
 		apply_marks(cg, flags, icount);
-	push(cg, t, e->a, icount, e->b, DV_SLICE_CALL, frame_flags(flags, e->b));
+	push(cg, t, e->a, icount, key, DV_SLICE_CALL, frame_flags(flags, e->b));
 }
 
 /* Frames at the top that share a slot: a function and the tail calls that go on from it. */
@@ -349,13 +423,14 @@ static uint32_t tail_chain(const struct thread *t, uint64_t slot)
 /* Control went to target without a call, with the return address of whoever is left at slot. */
 static void jump_to(struct dv_callgraph *cg, struct thread *t, uint64_t slot, uint64_t target, uint64_t icount)
 {
-	unsigned flags = resolve(cg, target);
+	uint64_t key;
+	unsigned flags = resolve_in(cg, t, target, &key);
 	struct frame *top = thread_top(t);
 
 	if (flags & DV_TARGET_THUNK)
 		return;
 	if (top && (top->flags & FRAME_THUNK)) {
-		thread_reveal(&cg->policy, t, icount, target);
+		thread_reveal(&cg->policy, t, icount, key);
 		if (cg->policy.filter.min_insns)
 			note_held(cg, t);
 		return;
@@ -365,7 +440,7 @@ static void jump_to(struct dv_callgraph *cg, struct thread *t, uint64_t slot, ui
 	if (tail_chain(t, slot) > DV_CALLGRAPH_MAX_TAIL_CALLS)
 		thread_truncate(&cg->policy, t, t->len - 1, icount);
 	apply_marks(cg, flags, icount);
-	push(cg, t, slot, icount, target, DV_SLICE_TAIL_CALL, frame_flags(flags, target));
+	push(cg, t, slot, icount, key, DV_SLICE_TAIL_CALL, frame_flags(flags, target));
 }
 
 static NOINLINE void on_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
@@ -480,6 +555,8 @@ static NOINLINE void on_signal(struct dv_callgraph *cg, struct thread *t, const 
 static void leave_to_user(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	bool is_handler = t->signal_count && e->b == t->signals[t->signal_count - 1];
+	unsigned flags;
+	uint64_t key;
 
 	thread_leave_kernel(&cg->policy, t, icount);
 	if (t->execs)
@@ -487,8 +564,10 @@ static void leave_to_user(struct dv_callgraph *cg, struct thread *t, const struc
 	else if (e->a)
 		thread_drop_stale(&cg->policy, t, e->a - 8, icount);
 	/* Called by the kernel: a signal's handler, or a new program's first function. */
-	if (is_handler || (t->execs && e->b))
-		push(cg, t, e->a, icount, e->b, DV_SLICE_CALL, frame_flags(resolve(cg, e->b), e->b));
+	if (is_handler || (t->execs && e->b)) {
+		flags = resolve_in(cg, t, e->b, &key);
+		push(cg, t, e->a, icount, key, DV_SLICE_CALL, frame_flags(flags, e->b));
+	}
 	t->signal_count = (uint8_t)(t->execs ? 0 : t->signal_count - is_handler);
 	t->execs = false;
 }
@@ -544,6 +623,12 @@ static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 		break;
 	case DV_EVENT_SYMBOLS:
 		memset(cg->cache, 0, sizeof(cg->cache));
+		break;
+	case DV_EVENT_MAPPING:
+		on_mapping(cg, t, e);
+		break;
+	case DV_EVENT_MODULE:
+		on_module(cg, e);
 		break;
 	}
 }

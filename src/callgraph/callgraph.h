@@ -47,11 +47,21 @@ struct dv_frame_sink {
 	void *context;
 };
 
+/* A user address space, as whoever resolves addresses keeps it; valid until it was dropped. */
+struct dv_space {
+	uint32_t generation; /* another one whenever what lies in it changes, and in each space; never 0 */
+};
+
 struct dv_callgraph_options {
 	/* The function that a kernel address lies in, by its key; 0: not known. NULL: none is known. */
 	uint64_t (*function_at)(void *context, uint64_t vaddr);
 	/* Flags of enum dv_target_flags; asked once per address until a DV_EVENT_SYMBOLS. */
 	unsigned (*resolve)(void *context, uint64_t vaddr);
+	/* The same of a user address, with the key of the function that is there; asked once per space and
+	 * address until the space's generation changes. Both NULL: keys are the addresses. */
+	unsigned (*resolve_user)(void *context, const struct dv_space *space, uint64_t vaddr, uint64_t *ret_key);
+	/* The space of an mm_struct's address, or NULL. */
+	const struct dv_space *(*find_space)(void *context, uint64_t mm_vaddr);
 	void *resolve_context;
 	struct dv_frame_sink sink;
 	struct dv_callgraph_filter filter;

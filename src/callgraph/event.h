@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 #include "guest/linux.h"
+#include "guest/mappings.h"
+#include "guest/modules.h"
 #include "trace/format.h"
 
 enum dv_event_kind {
@@ -25,6 +27,8 @@ enum dv_event_kind {
 	DV_EVENT_PRINT,	   /* a: struct dv_event_print *, freed by the machine */
 	DV_EVENT_SIGNAL,   /* the running thread is sent to a signal handler when it leaves the kernel. b: handler */
 	DV_EVENT_SYMBOLS,  /* addresses resolve anew. b: 1 when the slide is known, a: the slide */
+	DV_EVENT_MAPPING,  /* a: struct dv_event_mapping *, freed by the machine */
+	DV_EVENT_MODULE,   /* addresses resolve anew. a: struct dv_event_module *, freed by the machine */
 };
 
 /* The kind is in the top byte of `head`, the CPU in the next, the icount in the lower 48 bits:
@@ -42,6 +46,7 @@ struct dv_event_switch {
 	struct dv_task next;
 	bool prev_dead; /* the previous task never runs again */
 	int32_t prev_exit_code;
+	uint64_t mm_vaddr; /* of the next task's address space; 0 for a kernel thread */
 };
 
 /* Bytes that the guest printed. Those of a serial port and of hvc make a stream by source and channel; one
@@ -55,6 +60,26 @@ struct dv_event_print {
 	uint32_t len;
 	char text[]; /* len bytes */
 };
+
+/* What happened to an address space. */
+struct dv_event_mapping {
+	enum dv_mapping_change change;
+	uint64_t mm_vaddr, from_mm_vaddr; /* from: of COPY */
+	int32_t tgid;			  /* of the process that has the space; 0: not told */
+	bool is_current;		  /* it is the running task's */
+	uint64_t start_vaddr, end_vaddr;  /* of UNMAP; end exclusive */
+	size_t count;
+	struct dv_mapping mappings[]; /* of MAP */
+};
+
+struct dv_event_module {
+	bool is_gone;
+	uint64_t module_vaddr;	     /* of its struct module */
+	struct dv_module_code *code; /* a reference; NULL of one that is gone */
+};
+
+void dv_event_mapping_destroy(struct dv_event_mapping *e);
+void dv_event_module_destroy(struct dv_event_module *e);
 
 static inline uint64_t dv_event_head(enum dv_event_kind kind, unsigned cpu, uint64_t icount)
 {

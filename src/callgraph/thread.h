@@ -30,6 +30,7 @@ struct frame {
 
 struct thread {
 	struct dv_trace_thread info;
+	const struct dv_space *space; /* NULL: a kernel thread, or not known */
 	uint64_t task_vaddr; /* 0: what ran before the kernel */
 	struct frame *frames; /* oldest first */
 	uint32_t len, cap;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include "replay/recording.h"
 
-#define DV_PLUGIN_ARGS_MAX 16
+#define DV_PLUGIN_ARGS_MAX 48
 
 struct dv_plugin_args {
 	char *args[DV_PLUGIN_ARGS_MAX]; /* "name=value"; NULL-terminated */
@@ -24,11 +24,14 @@ struct dv_plugin_args {
 	{"during", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 3},         \
 	{"min-insns", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 4},      \
 	{"max-depth", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 5},      \
-	{"ignore-below", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 6}
+	{"ignore-below", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 6},    \
+	{"sysroot", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 7}
 
 #define DV_PLUGIN_OPTIONS_USAGE                                                                        \
 	"What of the calls is kept in the trace:\n"                                                    \
 	"      --symbols-from FILE   the guest kernel's image with symbols (default: QEMU's -kernel)\n" \
+	"      --sysroot DIR         a folder like the guest's root: symbols of its programs and libraries,\n" \
+	"                            before those of the initramfs and of the disk images\n"                   \
 	"      --starting-from FUNC  nothing before FUNC is first called\n"                            \
 	"      --stopping-at FUNC    nothing after FUNC is called\n"                                   \
 	"      --during COMM         only threads of this name\n"                                      \

@@ -31,6 +31,7 @@ struct dv_insn {
 	enum dv_insn_class class;
 	uint64_t target; /* of CALL and JUMP */
 	uint8_t reg;	 /* of *_REGISTER: index into dv_arch.target_registers */
+	bool is_fixed;	 /* of *_MEMORY: loaded from one place, as a slot of the GOT, not from a table */
 };
 
 /* How the kernel is entered from outside its own calls, by the symbol at the entry's address. */

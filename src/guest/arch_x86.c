@@ -34,6 +34,7 @@ static void classify_group5(uint8_t modrm, bool rex_b, struct dv_insn *ret)
 	else if (operation == 4)
 		ret->class = is_register ? DV_INSN_JUMP_REGISTER : DV_INSN_JUMP_MEMORY;
 	ret->reg = (uint8_t)((modrm & 7) | (rex_b ? 8 : 0));
+	ret->is_fixed = (modrm & 0xc7) == 0x05; /* disp32(%rip) */
 }
 
 static void classify_two_byte(uint8_t opcode, struct dv_insn *ret)

@@ -77,6 +77,42 @@ static unsigned entry_flags(const struct dv_names *n, uint64_t vaddr)
 	}
 }
 
+static const struct dv_module_code *module_at(const struct dv_names *n, uint64_t vaddr, const struct dv_symbol **ret)
+{
+	if (vaddr < n->arch->module_min || vaddr >= n->arch->module_max)
+		return NULL;
+	return dv_module_list_find(&n->modules, vaddr, ret);
+}
+
+static unsigned resolve_module(const struct dv_names *n, uint64_t vaddr)
+{
+	const struct dv_symbol *symbol = NULL;
+
+	module_at(n, vaddr, &symbol);
+	if (!symbol)
+		return DV_TARGET_CALLABLE;
+	if (symbol->vaddr != vaddr)
+		return 0;
+	return is_cold_part(symbol->name) ? DV_TARGET_CALLABLE : DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
+}
+
+unsigned dv_names_resolve_user(void *context, const struct dv_space *space, uint64_t vaddr, uint64_t *ret_key)
+{
+	struct dv_names *n = context;
+
+	*ret_key = dv_spaces_key(space, vaddr);
+	if (!dv_is_file_key(*ret_key) || !dv_user_files_is_entry(n->files, *ret_key))
+		return DV_TARGET_CALLABLE;
+	return DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
+}
+
+const struct dv_space *dv_names_find_space(void *context, uint64_t mm_vaddr)
+{
+	const struct dv_names *n = context;
+
+	return n->spaces ? dv_spaces_find(n->spaces, mm_vaddr) : NULL;
+}
+
 unsigned dv_names_resolve(void *context, uint64_t vaddr)
 {
 	const struct dv_names *n = context;
@@ -84,7 +120,7 @@ unsigned dv_names_resolve(void *context, uint64_t vaddr)
 	unsigned flags;
 
 	if (!symbol)
-		return DV_TARGET_CALLABLE;
+		return resolve_module(n, vaddr);
 	flags = dv_names_is_thunk(n->arch, symbol) ? DV_TARGET_THUNK : 0;
 	flags |= entry_flags(n, vaddr - n->slide);
 	if (symbol->vaddr != vaddr - n->slide)
@@ -106,7 +142,38 @@ uint64_t dv_names_function_at(void *context, uint64_t vaddr)
 	const struct dv_names *n = context;
 	const struct dv_symbol *symbol = kernel_symbol(n, vaddr);
 
+	if (!symbol && module_at(n, vaddr, &symbol))
+		return symbol ? symbol->vaddr : 0;
 	return symbol ? symbol->vaddr + n->slide : 0;
+}
+
+static bool describe_module(struct dv_names *n, uint64_t key, struct dv_trace_function *ret)
+{
+	const struct dv_symbol *symbol = NULL;
+	const struct dv_module_code *code = module_at(n, key, &symbol);
+
+	if (!code)
+		return false;
+	ret->module = code->name;
+	ret->size_bytes = symbol && symbol->vaddr == key ? symbol->size_bytes : 0;
+	if (symbol && symbol->vaddr == key)
+		snprintf(n->text, sizeof(n->text), "[%s] %.440s", code->name, symbol->name);
+	else if (symbol)
+		snprintf(n->text, sizeof(n->text), "[%s] %.400s+0x%" PRIx64, code->name, symbol->name,
+			 key - symbol->vaddr);
+	else
+		snprintf(n->text, sizeof(n->text), "[%s]+0x%" PRIx64, code->name, key - code->base_vaddr);
+	return true;
+}
+
+/* The bits of a user address that DV_ANON_KEY leaves. */
+#define ANON_VADDR_MASK 0xffffffffffffffull
+
+static void describe_anonymous(struct dv_names *n, uint64_t key, struct dv_trace_function *ret)
+{
+	*ret = (struct dv_trace_function){
+		.vaddr = key & ANON_VADDR_MASK, .name = n->text, .module = "[anon]", .space = DV_FUNCTION_USER};
+	snprintf(n->text, sizeof(n->text), "[anon]+0x%" PRIx64, ret->vaddr);
 }
 
 void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *ret)
@@ -119,6 +186,14 @@ void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *re
 		ret->vaddr += ret->vaddr ? n->slide : 0;
 		return;
 	}
+	if (dv_is_file_key(key) && n->files) {
+		dv_user_files_describe(n->files, key, ret);
+		return;
+	}
+	if (key >> 56 == DV_ANON_KEY >> 56) {
+		describe_anonymous(n, key, ret);
+		return;
+	}
 	*ret = (struct dv_trace_function){.vaddr = key, .name = n->text, .space = DV_FUNCTION_USER};
 	if (dv_is_kernel_vaddr(key))
 		ret->space = key >= n->arch->module_min && key < n->arch->module_max ? DV_FUNCTION_MODULE :
@@ -127,11 +202,13 @@ void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *re
 		ret->space = DV_FUNCTION_FIRMWARE;
 	if (symbol)
 		dv_entry_describe(n->arch, n->kernel, n->stub_bytes, key - n->slide, ret);
-	if (symbol && symbol->vaddr == key - n->slide)
+	if (symbol && symbol->vaddr == key - n->slide) {
 		ret->name = symbol->name;
-	else if (symbol)
+		ret->size_bytes = symbol->size_bytes;
+	} else if (symbol) {
 		snprintf(n->text, sizeof(n->text), "%.480s+0x%" PRIx64, symbol->name,
 			 key - n->slide - symbol->vaddr);
-	else
+	} else if (!describe_module(n, key, ret)) {
 		snprintf(n->text, sizeof(n->text), "0x%" PRIx64, key);
+	}
 }

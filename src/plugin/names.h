@@ -8,7 +8,9 @@
 
 #include "base/map.h"
 #include "guest/arch.h"
+#include "guest/modules.h"
 #include "plugin/options.h"
+#include "plugin/spaces.h"
 #include "symbols/kernel.h"
 #include "trace/format.h"
 
@@ -19,14 +21,20 @@ struct dv_names {
 	bool slide_known;
 	uint64_t slide; /* runtime address minus link-time address */
 	uint32_t stub_bytes; /* of the kernel's arrays of entries */
+	struct dv_module_list modules;
+	struct dv_user_files *files; /* both NULL without the kernel's BTF */
+	struct dv_spaces *spaces;
 	char text[512]; /* what the last describe gave out */
 };
 
 /* Flags of enum dv_target_flags for a runtime address. */
 unsigned dv_names_resolve(void *names, uint64_t vaddr);
+/* As dv_callgraph_options' resolve_user and find_space. */
+unsigned dv_names_resolve_user(void *names, const struct dv_space *space, uint64_t vaddr, uint64_t *ret_key);
+const struct dv_space *dv_names_find_space(void *names, uint64_t mm_vaddr);
 /* Start of the kernel function that a runtime address lies in, or 0. */
 uint64_t dv_names_function_at(void *names, uint64_t vaddr);
-/* As dv_trace_describe_fn: the key is the function's runtime address. */
+/* As dv_trace_describe_fn: the key is the runtime address of a function of the kernel, else as format.h has it. */
 void dv_names_describe(void *names, uint64_t key, struct dv_trace_function *ret);
 
 /* Constant from here on: by link-time address, for the vCPU thread. */

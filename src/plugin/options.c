@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum option_type { OPTION_STRING, OPTION_U64, OPTION_U32, OPTION_CLOCK };
+enum option_type { OPTION_STRING, OPTION_U64, OPTION_U32, OPTION_CLOCK, OPTION_DISK };
 
 static const struct option_row {
 	const char *name;
@@ -14,6 +14,9 @@ static const struct option_row {
 	size_t offset;
 } rows[] = {
 	{"symbols_from", OPTION_STRING, offsetof(struct dv_plugin_options, symbols_from)},
+	{"sysroot", OPTION_STRING, offsetof(struct dv_plugin_options, sysroot)},
+	{"initrd", OPTION_STRING, offsetof(struct dv_plugin_options, initrd)},
+	{"disk", OPTION_DISK, 0},
 	{"out", OPTION_STRING, offsetof(struct dv_plugin_options, out)},
 	{"status", OPTION_STRING, offsetof(struct dv_plugin_options, status)},
 	{"starting_from", OPTION_STRING, offsetof(struct dv_plugin_options, starting_from)},
@@ -52,14 +55,27 @@ static struct dv_error *parse_clock(const char *text, enum dv_plugin_clock *ret)
 	return NULL;
 }
 
+static struct dv_error *add_disk(const char *value, struct dv_plugin_options *options)
+{
+	for (size_t i = 0; i < DV_PLUGIN_MAX_DISKS; i++) {
+		if (options->disks[i])
+			continue;
+		options->disks[i] = value;
+		return NULL;
+	}
+	return dv_error_new(DV_ERROR_INVALID, "option disk: more than %d of them", DV_PLUGIN_MAX_DISKS);
+}
+
 static struct dv_error *apply(const struct option_row *row, const char *value, struct dv_plugin_options *options)
 {
 	void *field = (char *)options + row->offset;
 	uint64_t number;
 
-	if (row->type == OPTION_STRING && !*value)
+	if ((row->type == OPTION_STRING || row->type == OPTION_DISK) && !*value)
 		return dv_error_new(DV_ERROR_INVALID, "option %s needs a value", row->name);
 	switch (row->type) {
+	case OPTION_DISK:
+		return add_disk(value, options);
 	case OPTION_STRING:
 		*(const char **)field = value;
 		break;
@@ -86,7 +102,7 @@ static struct dv_error *parse_one(const char *arg, struct dv_plugin_options *opt
 			return apply(&rows[i], arg + len + 1, options);
 	}
 	return dv_error_new(DV_ERROR_INVALID,
-			    "unknown option '%s'; there are symbols_from, out, status, starting_from, stopping_at, "
+			    "unknown option '%s'; there are symbols_from, sysroot, initrd, disk, out, status, starting_from, stopping_at, "
 			    "during, min_insns, max_depth, ignore_below, clock, watch, capture",
 			    arg);
 }

@@ -12,8 +12,13 @@ enum dv_plugin_clock {
 	DV_PLUGIN_CLOCK_HOST,	 /* host nanoseconds */
 };
 
+#define DV_PLUGIN_MAX_DISKS 16
+
 struct dv_plugin_options {
 	const char *symbols_from; /* NULL: QEMU's own -kernel */
+	const char *sysroot;	  /* a folder like the guest's root, for user symbols; NULL: none */
+	const char *initrd;	  /* NULL: QEMU's own -initrd */
+	const char *disks[DV_PLUGIN_MAX_DISKS + 1]; /* the guest's images; NULL-terminated */
 	const char *out;	  /* default dejaview.dvtrace */
 	const char *status;	  /* NULL: none */
 	const char *starting_from, *stopping_at, *ignore_below; /* function names or NULL */

@@ -23,7 +23,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 /* QEMU's callbacks carry no context, and there is one plugin in a process. */
 static struct plugin {
 	struct dv_plugin_options options;
-	char *kernel_path;
+	char *kernel_path, *initrd_path;
 	struct dv_kernel *kernel;
 	struct dv_linux linux_;
 	bool have_linux;
@@ -49,14 +49,14 @@ static void *look_up(const char *symbol)
 	return dlsym(RTLD_DEFAULT, symbol);
 }
 
-/* QEMU's own -kernel, from its command line; NULL when there is none. */
-static char *own_kernel(void)
+/* The value of one of QEMU's own options ("-kernel"), from its command line; NULL when there is none. */
+static char *own_option(const char *name)
 {
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
 	_cleanup_free_ char **argv = dv_own_command(&text);
 
 	for (char **arg = argv; arg && arg[0] && arg[1]; arg++) {
-		if (!strcmp(*arg, "-kernel") || !strcmp(*arg, "--kernel"))
+		if (!strcmp(*arg, name) || (arg[0][0] == '-' && !strcmp(*arg + 1, name)))
 			return strdup(arg[1]);
 	}
 	return NULL;
@@ -66,7 +66,7 @@ static struct dv_error *load_symbols(const struct dv_arch *arch)
 {
 	struct dv_error *err;
 
-	plugin.kernel_path = plugin.options.symbols_from ? strdup(plugin.options.symbols_from) : own_kernel();
+	plugin.kernel_path = plugin.options.symbols_from ? strdup(plugin.options.symbols_from) : own_option("-kernel");
 	if (!plugin.kernel_path) {
 		say("no symbols_from= and no -kernel: functions are shown by address, threads are not told apart");
 		return NULL;
@@ -171,6 +171,9 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 		say("timestamps are %s and cannot be sought exactly: %s",
 		    tracer.clock.kind == DV_TRACE_CLOCK_ICOUNT ? "counted instructions" : "host nanoseconds",
 		    tracer.clock.inexact_reason);
+	plugin.initrd_path = plugin.options.initrd ? strdup(plugin.options.initrd) : own_option("-initrd");
+	recorder.initrd = plugin.initrd_path;
+	recorder.follows_user_space = plugin.have_linux;
 	recorder.kernel = plugin.kernel;
 	recorder.clock = tracer.clock.kind;
 	recorder.inexact_reason = tracer.clock.inexact_reason;

@@ -128,16 +128,55 @@ static void on_symbols(struct dv_recorder *r, const struct dv_event *e)
 	dv_trace_writer_note(r->writer, e->b ? "kaslr_slide" : "kernel_mismatch", e->b ? text : "1");
 }
 
+static void on_module(struct dv_recorder *r, const struct dv_event *e)
+{
+	const struct dv_event_module *event = (const struct dv_event_module *)(uintptr_t)e->a;
+	struct dv_module_code *code = event->code;
+	struct dv_trace_module_change change = {.icount = dv_event_icount(e), .is_gone = event->is_gone};
+
+	if (event->is_gone)
+		code = dv_module_list_get(&r->names.modules, event->module_vaddr);
+	if (!code)
+		return;
+	dv_trace_writer_flush(r->writer);
+	change.name = code->name;
+	change.base_vaddr = code->base_vaddr;
+	change.size_bytes = code->size_bytes;
+	change.init_vaddr = code->init_vaddr;
+	change.init_size_bytes = code->init_size_bytes;
+	dv_trace_writer_module(r->writer, &change);
+	if (event->is_gone)
+		dv_module_list_remove(&r->names.modules, event->module_vaddr);
+	else
+		dv_module_list_add(&r->names.modules, code);
+}
+
+static void on_names(struct dv_recorder *r, const struct dv_event *e)
+{
+	switch (dv_event_kind(e)) {
+	case DV_EVENT_SYMBOLS:
+		on_symbols(r, e);
+		break;
+	case DV_EVENT_MODULE:
+		on_module(r, e);
+		break;
+	default:
+		if (r->names.spaces)
+			dv_spaces_apply(r->names.spaces, dv_event_icount(e),
+					(const struct dv_event_mapping *)(uintptr_t)e->a, r->writer);
+	}
+}
+
 /* Names change between two events: what comes before is resolved by the old ones. */
 static void feed(struct dv_recorder *r, const struct dv_event *events, size_t count)
 {
 	size_t from = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (__builtin_expect(dv_event_kind(&events[i]) != DV_EVENT_SYMBOLS, 1))
+		if (__builtin_expect(dv_event_kind(&events[i]) < DV_EVENT_SYMBOLS, 1))
 			continue;
 		dv_callgraph_feed(r->callgraph, events + from, i - from);
-		on_symbols(r, &events[i]);
+		on_names(r, &events[i]);
 		from = i;
 	}
 	dv_callgraph_feed(r->callgraph, events + from, count - from);
@@ -214,6 +253,8 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 	struct dv_callgraph_options cg = {
 		.resolve = dv_names_resolve,
 		.function_at = dv_names_function_at,
+		.resolve_user = dv_names_resolve_user,
+		.find_space = dv_names_find_space,
 		.resolve_context = &r->names,
 		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, r},
 		.filter = {
@@ -227,8 +268,34 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 	return dv_callgraph_create(&cg, &r->callgraph);
 }
 
+/* Without the kernel's layouts nothing is told of user space. */
+static struct dv_error *open_user_files(struct dv_recorder *r, const struct dv_recorder_setup *setup)
+{
+	struct dv_files_options options = {
+		.sysroot = setup->options->sysroot,
+		.initrd = setup->initrd,
+		.disks = setup->options->disks,
+	};
+	const uint8_t *vdso = NULL;
+	size_t vdso_bytes = 0;
+
+	if (!setup->follows_user_space)
+		return NULL;
+	dv_kernel_vdso(setup->kernel, &vdso, &vdso_bytes);
+	DV_TRY(dv_user_files_create(&options, vdso, vdso_bytes, &r->names.files));
+	return dv_spaces_create(r->names.files, &r->names.spaces);
+}
+
+static void close_names(struct dv_recorder *r)
+{
+	dv_spaces_destroy(r->names.spaces);
+	dv_user_files_destroy(r->names.files);
+	dv_module_list_deinit(&r->names.modules);
+}
+
 static void destroy(struct dv_recorder *r)
 {
+	close_names(r);
 	dv_callgraph_destroy(r->callgraph);
 	dv_lines_deinit(&r->lines);
 	dv_trace_writer_destroy(r->writer);
@@ -242,6 +309,7 @@ static struct dv_error *open_all(struct dv_recorder *r, const struct dv_recorder
 {
 	DV_TRY(dv_ring_init(&r->ring));
 	DV_TRY(open_writer(r, setup));
+	DV_TRY(open_user_files(r, setup));
 	dv_lines_init(&r->lines, emit_line, r);
 	DV_TRY(open_callgraph(r, setup->options));
 	if (setup->options->status) {
@@ -288,7 +356,10 @@ struct dv_error *dv_recorder_finish(struct dv_recorder *r)
 	dv_lines_deinit(&r->lines);
 	note_counts(r);
 	update_status(r);
+	if (r->names.files)
+		dv_user_files_finish(r->names.files, r->writer);
 	err = dv_trace_writer_finish(dv_steal(r->writer), r->last_icount);
+	close_names(r);
 	if (status)
 		dv_trace_status_set(err ? &status->failed : &status->finished, 1);
 	/* The ring stays: a vCPU may still be writing into it while QEMU exits. */

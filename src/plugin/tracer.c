@@ -13,6 +13,7 @@
 #include "guest/slide.h"
 #include "plugin/console.h"
 #include "plugin/entries.h"
+#include "plugin/follow.h"
 #include "plugin/names.h"
 #include "plugin/tracer_private.h"
 
@@ -87,6 +88,13 @@ static inline void put(enum dv_event_kind kind, unsigned cpu, uint64_t a, uint64
 static void on_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *target)
 {
 	put(DV_EVENT_CALL, cpu, vaddr, (uintptr_t)target);
+}
+
+/* User code: QEMU translates a page of a library once for all the addresses that it is mapped at, so that
+ * only the distance is known, and the return address says where it is from. */
+static void on_user_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *distance)
+{
+	put(DV_EVENT_CALL, cpu, vaddr, qemu_plugin_mem_get_value(info).data.u64 + (uintptr_t)distance);
 }
 
 static void on_return(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
@@ -212,6 +220,15 @@ static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 		put(DV_EVENT_JUMP, cpu, 0, target);
 }
 
+/* A jump through a slot of the GOT: from a linkage table to where its function is. */
+static void on_user_jump(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	uint64_t target = qemu_plugin_mem_get_value(info).data.u64;
+
+	if (!dv_is_kernel_vaddr(target))
+		put(DV_EVENT_JUMP, cpu, 0, target);
+}
+
 /* ---- tasks ---- */
 
 /* prev_vaddr: the task that was left for ever, or 0. */
@@ -223,6 +240,7 @@ static void put_switch(unsigned cpu, uint64_t icount, uint64_t next_vaddr, uint6
 		free(info);
 		return;
 	}
+	info->mm_vaddr = dv_follow_switch(cpu, icount, &info->next);
 	info->prev_dead = prev_vaddr;
 	if (prev_vaddr)
 		dv_linux_read_exit_code(tracer.setup.linux_, &dv_tracer_memory, prev_vaddr, &info->prev_exit_code);
@@ -426,6 +444,7 @@ static void found_slide(uint64_t slide)
 	tracer.start_vaddr[0] = dv_tracer_symbol("x86_64_start_kernel");
 	tracer.start_vaddr[1] = dv_tracer_symbol("start_kernel");
 	dv_console_found_slide();
+	dv_follow_found_slide(slide);
 	dv_kernel_release_image(tracer.setup.kernel);
 }
 
@@ -475,6 +494,10 @@ static bool is_tail_call(uint64_t from, uint64_t to)
 	const struct dv_symtab *symtab = dv_kernel_symtab(tracer.setup.kernel);
 	const struct dv_symbol *target = dv_names_entry(tracer.setup.arch, tracer.setup.kernel, to - tracer.slide);
 
+	if (to >= tracer.setup.arch->module_min && to < tracer.setup.arch->module_max) {
+		target = dv_follow_module_function(to);
+		return target && target->vaddr == to && dv_follow_module_function(from) != target;
+	}
 	return target && dv_symtab_function_at(symtab, from - tracer.slide) != target;
 }
 
@@ -508,10 +531,18 @@ static void instrument_kernel_jump(struct qemu_plugin_insn *insn, const struct d
 	}
 }
 
-static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn *decoded)
+static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn *decoded, size_t len)
 {
+	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
+
 	switch (decoded->class) {
 	case DV_INSN_CALL:
+		if (!dv_is_kernel_vaddr(vaddr)) {
+			qemu_plugin_register_vcpu_mem_cb(insn, on_user_call, QEMU_PLUGIN_CB_NO_REGS,
+							 QEMU_PLUGIN_MEM_W,
+							 (void *)(uintptr_t)(decoded->target - (vaddr + len)));
+			break;
+		}
 		qemu_plugin_register_vcpu_mem_cb(insn, on_call, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
 						 (void *)(uintptr_t)decoded->target);
 		break;
@@ -541,6 +572,7 @@ static void instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn 
 	const struct dv_entry_pattern *entry;
 
 	dv_console_instrument_entry(tb, last, vaddr);
+	dv_follow_instrument_entry(tb, last, vaddr);
 	if (vaddr == tracer.rename_vaddr) {
 		qemu_plugin_register_vcpu_insn_exec_cb(first, on_rename, QEMU_PLUGIN_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_insn_exec_cb(last, on_renamed, QEMU_PLUGIN_CB_NO_REGS, NULL);
@@ -619,7 +651,9 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			instrument_kernel_jump(last, &decoded);
 		}
 	}
-	instrument_call(last, &decoded);
+	if (!dv_is_kernel_vaddr(vaddr) && decoded.class == DV_INSN_JUMP_MEMORY && decoded.is_fixed)
+		qemu_plugin_register_vcpu_mem_cb(last, on_user_jump, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
+	instrument_call(last, &decoded, len);
 	instrument_out(tb, &decoded);
 }
 
@@ -632,6 +666,7 @@ void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
 	pthread_mutex_init(&tracer.lock, NULL);
 	tracer.bytes = g_byte_array_new();
 	dv_console_start(setup->arch, setup->kernel);
+	dv_follow_start(setup->linux_);
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 }

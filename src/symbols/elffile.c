@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* libelf does the reading; sizes and offsets that it does not check are checked here. */
-#include "symbols/elffile.h"
+#include "symbols/elffile_private.h"
 
-#include <gelf.h>
-#include <libelf.h>
 #include <string.h>
 
 #define MAX_BUILD_ID_BYTES 64
-
-struct dv_elf {
-	Elf *elf;
-	const uint8_t *data;
-	size_t len;
-	size_t section_names; /* index of .shstrtab, 0 when there are no sections */
-	GElf_Ehdr header;
-	struct dv_segments segments;
-};
 
 bool dv_segments_find(const struct dv_segments *segments, uint64_t vaddr, uint64_t len, size_t *ret_offset)
 {
@@ -158,7 +147,7 @@ static char symbol_type(const struct dv_elf *elf, const GElf_Sym *sym)
 }
 
 /* Of a name's characters a terminal or a file may be shown: no control characters. */
-static bool is_name(const char *name)
+bool dv_elf_is_name(const char *name)
 {
 	for (const char *c = name; *c; c++) {
 		if ((uint8_t)*c < 0x20 || *c == 0x7f)
@@ -166,6 +155,16 @@ static bool is_name(const char *name)
 	}
 	/* "$x", "$d": arm64's mapping symbols; ".L": the assembler's own. */
 	return name[0] && name[0] != '$' && strncmp(name, ".L", 2) != 0;
+}
+
+/* "clock_gettime@@GLIBC_2.17": the version is no part of the function's name. */
+static struct dv_error *add_symbol(const struct dv_elf *elf, const GElf_Sym *sym, const char *name,
+				   struct dv_symtab *symtab)
+{
+	const char *at = strchr(name, '@');
+	_cleanup_free_ char *plain = at && at != name ? strndup(name, (size_t)(at - name)) : NULL;
+
+	return dv_symtab_add(symtab, sym->st_value, sym->st_size, symbol_type(elf, sym), plain ? plain : name);
 }
 
 static struct dv_error *add_symbols_of(const struct dv_elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr,
@@ -189,15 +188,16 @@ static struct dv_error *add_symbols_of(const struct dv_elf *elf, Elf_Scn *scn, c
 		if (!name)
 			return dv_error_new(DV_ERROR_FORMAT, "symbol %zu: its name is at %u, outside of its table", i,
 					    sym.st_name);
-		if (!is_name(name))
+		if (!dv_elf_is_name(name))
 			continue;
-		DV_TRY(dv_symtab_add(symtab, sym.st_value, sym.st_size, symbol_type(elf, &sym), name));
+		DV_TRY(add_symbol(elf, &sym, name, symtab));
 		++*count;
 	}
 	return NULL;
 }
 
-struct dv_error *dv_elf_add_symbols(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count)
+static struct dv_error *add_tables(const struct dv_elf *elf, uint32_t type, struct dv_symtab *symtab,
+				   size_t *ret_count)
 {
 	Elf_Scn *scn = NULL;
 	size_t count = 0;
@@ -205,12 +205,22 @@ struct dv_error *dv_elf_add_symbols(const struct dv_elf *elf, struct dv_symtab *
 	while ((scn = elf_nextscn(elf->elf, scn))) {
 		GElf_Shdr shdr;
 
-		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type != SHT_SYMTAB)
+		if (!gelf_getshdr(scn, &shdr) || shdr.sh_type != type)
 			continue;
 		DV_TRY(dv_error_prefix(add_symbols_of(elf, scn, &shdr, symtab, &count), "ELF"));
 	}
 	*ret_count = count;
 	return NULL;
+}
+
+struct dv_error *dv_elf_add_symbols(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count)
+{
+	return add_tables(elf, SHT_SYMTAB, symtab, ret_count);
+}
+
+struct dv_error *dv_elf_add_dynamic_symbols(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count)
+{
+	return add_tables(elf, SHT_DYNSYM, symtab, ret_count);
 }
 
 bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **ret_data, size_t *ret_len)
@@ -237,6 +247,23 @@ bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **
 		return true;
 	}
 	return false;
+}
+
+/* Debugging information in separate files (gdb's manual): a name, padding to 4 bytes, a CRC-32. */
+bool dv_elf_debuglink(const struct dv_elf *elf, const char **ret_name, uint32_t *ret_crc32)
+{
+	const uint8_t *data;
+	size_t len, name_len;
+
+	if (!dv_elf_section(elf, ".gnu_debuglink", &data, &len))
+		return false;
+	name_len = strnlen((const char *)data, len);
+	if (!name_len || name_len + 1 > len || ((name_len + 4) & ~(size_t)3) + 4 > len ||
+	    memchr(data, '/', name_len))
+		return false;
+	memcpy(ret_crc32, data + ((name_len + 4) & ~(size_t)3), sizeof(*ret_crc32));
+	*ret_name = (const char *)data;
+	return true;
 }
 
 /*

@@ -40,8 +40,19 @@ const struct dv_segments *dv_elf_segments(const struct dv_elf *elf);
 struct dv_error *dv_elf_add_text(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count);
 /* Adds the symbols of .symtab; ret_count is 0 when there is none. */
 struct dv_error *dv_elf_add_symbols(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count);
+/* The same of .dynsym. */
+struct dv_error *dv_elf_add_dynamic_symbols(const struct dv_elf *elf, struct dv_symtab *symtab, size_t *ret_count);
+/* Adds the entries of the procedure linkage tables as "malloc@plt"; x86-64 alone. */
+struct dv_error *dv_elf_add_plt(const struct dv_elf *elf, struct dv_symtab *symtab);
+/* Where those tables are, end exclusive: at most max of them; returns how many. */
+struct dv_vaddr_range {
+	uint64_t start, end;
+};
+size_t dv_elf_plt_ranges(const struct dv_elf *elf, struct dv_vaddr_range *ret, size_t max);
 /* The section's bytes, decompressed, owned by elf; false when there is no such section or it is empty. */
 bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **ret_data, size_t *ret_len);
+/* The name in .gnu_debuglink and the checksum of the file that it means; false when there is none. */
+bool dv_elf_debuglink(const struct dv_elf *elf, const char **ret_name, uint32_t *ret_crc32);
 /* The GNU build id among the notes [data, data + len) in lower-case hex (free()), or NULL. */
 char *dv_elf_notes_build_id(const uint8_t *data, size_t len);
 /* The build id of the PT_NOTE segments, else of SHT_NOTE sections. */

@@ -9,6 +9,8 @@
 
 #define MAX_BANNER_BYTES 512
 
+#define MAX_VDSO_BYTES (1u << 20)
+
 struct dv_kernel {
 	struct dv_image image;
 	struct dv_elf *elf; /* NULL of a raw Image, and after release */
@@ -261,6 +263,24 @@ const uint8_t *dv_kernel_bytes(const struct dv_kernel *kernel, uint64_t vaddr, s
 	if (!kernel->image.data || !dv_segments_find(&kernel->segments, vaddr, len, &offset))
 		return NULL;
 	return kernel->image.data + offset;
+}
+
+/* arch/x86/include/asm/vdso.h: struct vdso_image { void *data; unsigned long size; ... }. */
+bool dv_kernel_vdso(const struct dv_kernel *kernel, const uint8_t **ret_data, size_t *ret_len)
+{
+	const struct dv_symbol *symbol = dv_symtab_find(kernel->symtab, "vdso_image_64");
+	const uint8_t *image = symbol ? dv_kernel_bytes(kernel, symbol->vaddr, 16) : NULL;
+	uint64_t data, size;
+
+	if (!image)
+		return false;
+	memcpy(&data, image, 8);
+	memcpy(&size, image + 8, 8);
+	if (size > MAX_VDSO_BYTES || !dv_kernel_bytes(kernel, data, size))
+		return false;
+	*ret_data = dv_kernel_bytes(kernel, data, size);
+	*ret_len = size;
+	return true;
 }
 
 void dv_kernel_release_image(struct dv_kernel *kernel)

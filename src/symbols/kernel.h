@@ -7,6 +7,7 @@
 #ifndef DV_SYMBOLS_KERNEL_H
 #define DV_SYMBOLS_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "symbols/btf.h"
@@ -41,6 +42,9 @@ uint16_t dv_kernel_machine(const struct dv_kernel *kernel);
  * file, or after dv_kernel_release_image.
  */
 const uint8_t *dv_kernel_bytes(const struct dv_kernel *kernel, uint64_t vaddr, size_t len);
+/* The bytes of the kernel's own 64-bit vDSO, an ELF file, until dv_kernel_release_image; false when they are
+ * not found. */
+bool dv_kernel_vdso(const struct dv_kernel *kernel, const uint8_t **ret_data, size_t *ret_len);
 /* Frees the image's bytes (tens of MB) and keeps symbols, BTF, banner and build id. */
 void dv_kernel_release_image(struct dv_kernel *kernel);
 

@@ -19,6 +19,7 @@ struct output {
 	struct dv_buf *buf;
 	size_t start; /* buf->len before the first byte of ours */
 	size_t max_bytes;
+	size_t consumed; /* bytes of compressed data, up to the end of the stream */
 };
 
 struct dv_packer {
@@ -90,6 +91,7 @@ static struct dv_error *unpack_gzip(const uint8_t *data, size_t len, struct outp
 	if (inflateInit2(&z, 15 + 16) != Z_OK)
 		return dv_error_no_memory();
 	err = inflate_all(&z, len, out);
+	out->consumed = z.total_in;
 	inflateEnd(&z);
 	return err;
 }
@@ -142,6 +144,7 @@ static struct dv_error *unpack_xz(const uint8_t *data, size_t len, struct output
 	stream.next_in = data;
 	stream.avail_in = len;
 	err = lzma_all(&stream, len, out);
+	out->consumed = (size_t)stream.total_in;
 	lzma_end(&stream);
 	return err;
 }
@@ -157,6 +160,7 @@ static struct dv_error *unpack_lzma(const uint8_t *data, size_t len, struct outp
 	stream.next_in = data;
 	stream.avail_in = len;
 	err = lzma_all(&stream, len, out);
+	out->consumed = (size_t)stream.total_in;
 	lzma_end(&stream);
 	return err;
 }
@@ -193,6 +197,7 @@ static struct dv_error *unpack_bzip2(const uint8_t *data, size_t len, struct out
 	if (BZ2_bzDecompressInit(&bz, 0, 0) != BZ_OK)
 		return dv_error_no_memory();
 	err = bunzip2_all(&bz, len, out);
+	out->consumed = len - bz.avail_in;
 	BZ2_bzDecompressEnd(&bz);
 	return err;
 }
@@ -222,6 +227,7 @@ static struct dv_error *unpack_zstd(const uint8_t *data, size_t len, struct outp
 	if (ZSTD_isError(size))
 		return dv_error_new(DV_ERROR_FORMAT, "%s", ZSTD_getErrorName(size));
 	out->buf->len += size;
+	out->consumed = frame;
 	return NULL;
 }
 
@@ -263,6 +269,7 @@ static struct dv_error *unpack_lz4(const uint8_t *data, size_t len, struct outpu
 			return dv_error_new(DV_ERROR_FORMAT, "chunk at offset %zu (%u bytes) is corrupt", offset,
 					    chunk);
 		out->buf->len += (size_t)n;
+		out->consumed = (size_t)(c.pos - data);
 	}
 	return NULL;
 }
@@ -290,17 +297,33 @@ const char *dv_packer_name(const struct dv_packer *packer)
 	return packer->name;
 }
 
+static struct dv_error *unpack(const struct dv_packer *packer, const uint8_t *data, size_t len, size_t size_hint,
+			       struct output *out)
+{
+	dv_assert(out->max_bytes <= DV_UNPACK_MAX_BYTES);
+	if (len > DV_UNPACK_MAX_BYTES)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s: more than %u bytes of compressed data",
+				    packer->name, DV_UNPACK_MAX_BYTES);
+	/* Deflate, the least that is here, packs 1032 to 1 at best; what is far beyond is no hint. */
+	if (size_hint && size_hint <= out->max_bytes && size_hint / 1100 <= len)
+		dv_buf_reserve(out->buf, size_hint);
+	return dv_error_prefix(packer->unpack(data, len, out), "%s", packer->name);
+}
+
 struct dv_error *dv_unpack(const struct dv_packer *packer, const uint8_t *data, size_t len,
 			   size_t size_hint, size_t max_bytes, struct dv_buf *ret)
 {
 	struct output out = {.buf = ret, .start = ret->len, .max_bytes = max_bytes};
 
-	dv_assert(max_bytes <= DV_UNPACK_MAX_BYTES);
-	if (len > DV_UNPACK_MAX_BYTES)
-		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s: more than %u bytes of compressed data",
-				    packer->name, DV_UNPACK_MAX_BYTES);
-	/* Deflate, the least that is here, packs 1032 to 1 at best; what is far beyond is no hint. */
-	if (size_hint && size_hint <= max_bytes && size_hint / 1100 <= len)
-		dv_buf_reserve(ret, size_hint);
-	return dv_error_prefix(packer->unpack(data, len, &out), "%s", packer->name);
+	return unpack(packer, data, len, size_hint, &out);
+}
+
+struct dv_error *dv_unpack_one(const struct dv_packer *packer, const uint8_t *data, size_t len, size_t max_bytes,
+			       struct dv_buf *ret, size_t *ret_consumed)
+{
+	struct output out = {.buf = ret, .start = ret->len, .max_bytes = max_bytes};
+
+	DV_TRY(unpack(packer, data, len, 0, &out));
+	*ret_consumed = out.consumed;
+	return NULL;
 }

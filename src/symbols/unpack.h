@@ -29,4 +29,8 @@ const char *dv_packer_name(const struct dv_packer *packer);
 struct dv_error *dv_unpack(const struct dv_packer *packer, const uint8_t *data, size_t len,
 			   size_t size_hint, size_t max_bytes, struct dv_buf *ret);
 
+/* The same; ret_consumed: how many bytes of data the stream has, behind which another may follow. */
+struct dv_error *dv_unpack_one(const struct dv_packer *packer, const uint8_t *data, size_t len, size_t max_bytes,
+			       struct dv_buf *ret, size_t *ret_consumed);
+
 #endif

@@ -3,6 +3,25 @@
 #include "fuzz.h"
 
 #include "symbols/elffile.h"
+#include "symbols/object.h"
+
+static void look_at_object(const struct dv_elf *elf)
+{
+	struct dv_object *object = NULL;
+	const char *link;
+	uint64_t vaddr;
+	uint32_t crc;
+
+	dv_elf_debuglink(elf, &link, &crc);
+	dv_error_destroy(dv_object_create(elf, elf, &object));
+	for (uint64_t offset = 0; object && offset < 4096; offset += 256) {
+		if (dv_object_vaddr(object, offset, &vaddr)) {
+			dv_object_function_at(object, vaddr);
+			dv_object_is_plt(object, vaddr);
+		}
+	}
+	dv_object_destroy(object);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (dv_elf_section(elf, ".BTF", &section, &count))
 		free(dv_elf_notes_build_id(section, count));
 	free(dv_elf_build_id(elf));
+	look_at_object(elf);
 	dv_symtab_destroy(symtab);
 	dv_elf_destroy(elf);
 	return 0;

@@ -10,16 +10,15 @@ def prepare(folder):
     program, names = guest.compile_golden(folder)
     initrd = os.path.join(folder, 'golden.gz')
     guest.initramfs(initrd, program)
-    return initrd, names
+    return initrd, set(names.values())
 
 
 def user_slices(path, names):
     """The program's own slices by thread, in the order in which they began."""
     threads = {}
     for s in guest.read(path):
-        address = int(s.name, 16) if s.name.startswith('0x') else 0
-        if s.comm == 'init' and address in names:
-            threads.setdefault(s.tid, []).append((s.start, s.depth, names[address]))
+        if s.comm == 'init' and s.name in names:
+            threads.setdefault(s.tid, []).append((s.start, s.depth, s.name))
     return {tid: sorted(found) for tid, found in threads.items()}
 
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The tracer's part that follows address spaces and modules: callbacks at the functions of places.h. */
+#ifndef DV_PLUGIN_FOLLOW_H
+#define DV_PLUGIN_FOLLOW_H
+
+#include "guest/linux.h"
+#include "plugin/qemu_api.h"
+
+/* linux_ may be NULL: then nothing is followed. */
+void dv_follow_start(const struct dv_linux *linux_);
+void dv_follow_found_slide(uint64_t slide);
+void dv_follow_instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *last, uint64_t vaddr);
+/* A task is about to run, at icount; says what is new of its address space, and returns it (0: none). */
+uint64_t dv_follow_switch(unsigned cpu, uint64_t icount, const struct dv_task *next);
+/* The function of a module that an address is the start of, or lies in; NULL for none. */
+const struct dv_symbol *dv_follow_module_function(uint64_t vaddr);
+
+#endif

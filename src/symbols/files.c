@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Sources of a guest's files: see files.h. */
+#include "symbols/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libdeflate.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/io.h"
+#include "symbols/cpio.h"
+#include "symbols/disk.h"
+
+#define MAX_FILE_BYTES	(512u << 20)
+#define MAX_DISKS	16
+#define NO_MAJOR(device) ((device) >> 20 == 0) /* a file system on no block device, as an initramfs */
+
+struct dv_files {
+	int sysroot_fd; /* -1: none */
+	char *sysroot;
+	struct dv_cpio *cpio;
+	struct dv_disk *disks[MAX_DISKS];
+	size_t disk_count;
+};
+
+struct found {
+	const uint8_t *data; /* NULL: not found */
+	size_t len;
+	struct dv_buf buf; /* holds it, when it is not the source's */
+};
+
+static void found_deinit(struct found *f)
+{
+	dv_buf_deinit(&f->buf);
+}
+
+/* Opening */
+
+/* Keeps the first complaint, and says that there are more. */
+static void complain(struct dv_error **complaints, struct dv_error *err)
+{
+	if (!err)
+		return;
+	if (*complaints)
+		dv_error_destroy(err);
+	else
+		*complaints = err;
+}
+
+static struct dv_error *open_sysroot(struct dv_files *files, const char *path)
+{
+	files->sysroot_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (files->sysroot_fd < 0)
+		return dv_error_os(errno, "sysroot %s", path);
+	files->sysroot = strdup(path);
+	return files->sysroot ? NULL : dv_error_no_memory();
+}
+
+static struct dv_error *open_disk(struct dv_files *files, const char *path)
+{
+	if (files->disk_count == MAX_DISKS)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s: symbols are read from %d disks at most", path, MAX_DISKS);
+	DV_TRY(dv_disk_open(path, &files->disks[files->disk_count]));
+	files->disk_count++;
+	return NULL;
+}
+
+struct dv_error *dv_files_open(const struct dv_files_options *options, struct dv_files **ret,
+			       struct dv_error **ret_complaints)
+{
+	struct dv_files *files = calloc(1, sizeof(*files));
+
+	*ret_complaints = NULL;
+	if (!files)
+		return dv_error_no_memory();
+	files->sysroot_fd = -1;
+	if (options->sysroot)
+		complain(ret_complaints, open_sysroot(files, options->sysroot));
+	if (options->initrd)
+		complain(ret_complaints, dv_cpio_open(options->initrd, &files->cpio));
+	for (const char *const *disk = options->disks; disk && *disk; disk++)
+		complain(ret_complaints, open_disk(files, *disk));
+	*ret = files;
+	return NULL;
+}
+
+void dv_files_close(struct dv_files *files)
+{
+	if (!files)
+		return;
+	if (files->sysroot_fd >= 0)
+		close(files->sysroot_fd);
+	free(files->sysroot);
+	dv_cpio_close(files->cpio);
+	for (size_t i = 0; i < files->disk_count; i++)
+		dv_disk_close(files->disks[i]);
+	free(files);
+}
+
+/* Reading */
+
+/* Below a folder, whose links may be absolute: they are taken as the guest would. */
+static int open_in_root(int root_fd, const char *path)
+{
+	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT};
+
+	return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+}
+
+static struct dv_error *read_fd(int fd, const char *what, const char *path, struct found *found)
+{
+	struct stat st;
+	uint8_t *to;
+
+	if (fstat(fd, &st) < 0)
+		return dv_error_os(errno, "%s%s", what, path);
+	if (!S_ISREG(st.st_mode) || st.st_size > MAX_FILE_BYTES)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s%s: not a file of at most %u bytes", what, path,
+				    MAX_FILE_BYTES);
+	to = dv_buf_reserve(&found->buf, (size_t)st.st_size + 1);
+	if (!to)
+		return dv_error_no_memory();
+	while (found->buf.len < (size_t)st.st_size) {
+		ssize_t n = read(fd, found->buf.data + found->buf.len, (size_t)st.st_size - found->buf.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return dv_error_os(errno, "%s%s", what, path);
+		if (!n)
+			break;
+		found->buf.len += (size_t)n;
+	}
+	found->data = found->buf.data;
+	found->len = found->buf.len;
+	return NULL;
+}
+
+static struct dv_error *read_sysroot(struct dv_files *files, const char *path, struct found *found)
+{
+	_cleanup_close_ int fd = files->sysroot_fd < 0 ? -1 : open_in_root(files->sysroot_fd, path);
+
+	return fd < 0 ? NULL : read_fd(fd, files->sysroot, path, found);
+}
+
+static void read_initrd(struct dv_files *files, const char *path, struct found *found)
+{
+	if (files->cpio && !found->data)
+		dv_cpio_find(files->cpio, path, &found->data, &found->len);
+}
+
+static struct dv_error *read_disks(struct dv_files *files, const struct dv_file_name *name, struct found *found)
+{
+	for (size_t i = 0; i < files->disk_count && !found->data; i++) {
+		DV_TRY(dv_disk_read(files->disks[i], name->path, name->inode, MAX_FILE_BYTES, &found->buf));
+		if (found->buf.len) {
+			found->data = found->buf.data;
+			found->len = found->buf.len;
+		}
+	}
+	return NULL;
+}
+
+/* An initramfs is on no block device, a disk's file system on one: the likely source first. */
+static struct dv_error *read_file(struct dv_files *files, const struct dv_file_name *name, struct found *found)
+{
+	DV_TRY(read_sysroot(files, name->path, found));
+	if (NO_MAJOR(name->device))
+		read_initrd(files, name->path, found);
+	if (!found->data)
+		DV_TRY(read_disks(files, name, found));
+	read_initrd(files, name->path, found);
+	return NULL;
+}
+
+/* Debug files */
+
+static struct dv_error *read_debug_path(struct dv_files *files, const char *path, struct found *found)
+{
+	_cleanup_close_ int fd = -1;
+
+	DV_TRY(read_file(files, &(struct dv_file_name){.path = path}, found));
+	if (found->data)
+		return NULL;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? NULL : read_fd(fd, "", path, found);
+}
+
+/* gdb's rules: by build id under /usr/lib/debug; by name beside the file, in .debug, under /usr/lib/debug. */
+static struct dv_error *find_debug(struct dv_files *files, const struct dv_elf *elf, const char *path,
+				   struct found *found)
+{
+	_cleanup_free_ char *build_id = dv_elf_build_id(elf);
+	const char *link, *slash = strrchr(path, '/');
+	int dir_len = slash ? (int)(slash - path) : 0;
+	char candidate[4096];
+	uint32_t crc;
+
+	if (build_id && strlen(build_id) > 2) {
+		snprintf(candidate, sizeof(candidate), "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
+		DV_TRY(read_debug_path(files, candidate, found));
+	}
+	if (found->data || !dv_elf_debuglink(elf, &link, &crc))
+		return NULL;
+	for (int i = 0; i < 3; i++) {
+		static const char *const formats[] = {"%.*s/%s", "%.*s/.debug/%s", "/usr/lib/debug%.*s/%s"};
+
+		snprintf(candidate, sizeof(candidate), formats[i], dir_len, path, link);
+		dv_buf_clear(&found->buf);
+		DV_TRY(read_debug_path(files, candidate, found));
+		if (found->data && libdeflate_crc32(0, found->data, found->len) == crc)
+			return NULL;
+		found->data = NULL;
+	}
+	return NULL;
+}
+
+struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_name *name, struct dv_object **ret)
+{
+	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0};
+	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL, *debug = NULL;
+
+	*ret = NULL;
+	DV_TRY(read_file(files, name, &found));
+	if (!found.data)
+		return NULL;
+	DV_TRY(dv_error_prefix(dv_elf_create(found.data, found.len, &elf), "%s", name->path));
+	DV_TRY(find_debug(files, elf, name->path, &debug_found));
+	/* A debug file that is none is no reason to do without the file's own symbols. */
+	if (debug_found.data)
+		dv_error_destroy(dv_elf_create(debug_found.data, debug_found.len, &debug));
+	return dv_error_prefix(dv_object_create(elf, debug, ret), "%s", name->path);
+}
