@@ -170,7 +170,12 @@ static const char *const thunk_prefixes[] = {
 	"__x86_return_skl", "entry_ibpb", NULL,
 };
 
-static const char *const label_prefixes[] = {"early_idt_handler", "vc_boot_ghcb", "native_irq_return", NULL};
+/* The trampolines are what ftrace (ftrace_64.S) and kretprobes (rethook.c; kprobes before 6.1) put in the place
+ * of return addresses: each goes on to where the function would have returned. */
+static const char *const label_prefixes[] = {
+	"early_idt_handler", "vc_boot_ghcb", "native_irq_return", "return_to_handler", "arch_rethook_trampoline",
+	"__kretprobe_trampoline", NULL,
+};
 
 const struct dv_arch dv_arch_x86_64 = {
 	.qemu_target = "x86_64",

@@ -84,9 +84,10 @@ class Guest:
         return out
 
 
-def read(path):
-    """Slices, in the order in which they ended."""
-    with subprocess.Popen([DUMP, '--slices', path], stdout=subprocess.PIPE, text=True) as dump:
+def read(path, first_tid=None):
+    """Slices, in the order in which they ended; of threads from first_tid on."""
+    tids = [] if first_tid is None else [str(first_tid)]
+    with subprocess.Popen([DUMP, '--slices', path, *tids], stdout=subprocess.PIPE, text=True) as dump:
         for line in dump.stdout:
             start, tid, depth, dur, kind, comm, name = line.rstrip('\n').split('\t')
             yield Slice(int(start), int(tid), int(depth), int(dur), kind, comm, name)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Prints a trace as our reader sees it, to be compared with Perfetto: with --slices a line per slice
- * (start, tid, depth, dur, category, thread's name, name), with --switches a line per switch (icount,
- * cpu, next tid), with --console a line per console line (icount, tid, source, level, text), with
- * --threads a line per thread as Perfetto must have it (tid, name, start, end, pid, parent's pid) and then exit code and
- * creator's tid, with --entries a line per entry to the kernel that has a number (name, number, mnemonic),
- * separated by tabs. --make FILE writes a synthetic trace instead.
+ * Prints a trace as our reader sees it, to be compared with Perfetto, in lines of fields separated by tabs:
+ *	--slices [TID]	start, tid, depth, dur, category, thread's name, name; of threads from TID on
+ *	--switches	icount, cpu, next tid
+ *	--console	icount, tid, source, level, text
+ *	--threads	tid, name, start, end, pid, parent's pid as Perfetto must have them; exit code, creator's tid
+ *	--entries	name, number, mnemonic of each entry to the kernel that has a number
+ * --make FILE writes a synthetic trace instead.
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "trace/reader.h"
 #include "trace/writer.h"
@@ -19,12 +21,20 @@ static void print_text(const char *text)
 		putchar((unsigned char)*text < 0x20 ? '?' : *text);
 }
 
+struct print {
+	struct dv_trace_reader *r;
+	int32_t first_tid;
+};
+
 static bool print_slice(void *context, const struct dv_trace_slice *s)
 {
 	static const char *const kinds[DV_SLICE_KINDS] = DV_SLICE_KIND_NAMES;
-	struct dv_trace_reader *r = context;
+	struct print *print = context;
+	struct dv_trace_reader *r = print->r;
 	const struct dv_trace_thread *thread = dv_trace_reader_thread(r, s->thread_id);
 
+	if (thread && thread->tid < print->first_tid)
+		return true;
 	printf("%" PRIu64 "\t%d\t%u\t%" PRId64 "\t%s\t", s->start_icount, thread ? dv_trace_thread_tid(thread) : -1,
 	       s->depth, s->is_open ? -1 : (int64_t)(s->end_icount - s->start_icount),
 	       s->kind == DV_SLICE_CALL ? "" : kinds[s->kind]);
@@ -218,12 +228,15 @@ static struct dv_error *make(const char *path)
 static struct dv_error *run(int argc, char **argv)
 {
 	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+	struct print print = {.first_tid = argc == 4 ? atoi(argv[3]) : INT32_MIN};
 
-	if (argc != 3)
-		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices --slices|--switches|--console|--threads|--entries|--make FILE");
+	if (argc != 3 && argc != 4)
+		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices "
+				    "--slices|--switches|--console|--threads|--entries|--make FILE [TID]");
 	if (!strcmp(argv[1], "--make"))
 		return make(argv[2]);
 	DV_TRY(dv_trace_reader_open(argv[2], &r));
+	print.r = r;
 	if (!strcmp(argv[1], "--switches"))
 		print_switches(r);
 	else if (!strcmp(argv[1], "--console"))
@@ -233,7 +246,7 @@ static struct dv_error *run(int argc, char **argv)
 	else if (!strcmp(argv[1], "--entries"))
 		DV_TRY(print_entries(r));
 	else
-		DV_TRY(dv_trace_reader_slices(r, print_slice, r));
+		DV_TRY(dv_trace_reader_slices(r, print_slice, &print));
 	if (dv_trace_reader_damage(r))
 		fprintf(stderr, "dump-slices: %s\n", dv_trace_reader_damage(r)->message);
 	return NULL;
