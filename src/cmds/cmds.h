@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 int dv_cmd_checkpoint(int argc, char **argv);
+int dv_cmd_debug(int argc, char **argv);
 int dv_cmd_info(int argc, char **argv);
 int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);

@@ -13,6 +13,7 @@ static const struct verb {
 	{"record", dv_cmd_record, "run a QEMU command line, record and trace it"},
 	{"trace", dv_cmd_trace, "make a recording's trace, by replaying it"},
 	{"seek", dv_cmd_seek, "say where the guest stands at an instruction count"},
+	{"debug", dv_cmd_debug, "gdb at any moment of a recording, forward and backward"},
 	{"checkpoint", dv_cmd_checkpoint, "make a recording seek fast, by snapshots of the machine"},
 	{"calls", dv_cmd_calls, "what a function was called with, and what it returned"},
 	{"writes", dv_cmd_writes, "who wrote this? the writes to a place in memory"},

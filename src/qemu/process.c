@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -50,6 +51,9 @@ static bool set_stdio(const struct dv_process_options *options)
 	const char *out = options->stdout_path ? options->stdout_path : "/dev/null";
 	int flags = O_WRONLY | O_CREAT | O_TRUNC;
 
+	if (options->own_terminal > 0)
+		return dup2(options->own_terminal, 0) == 0 && dup2(options->own_terminal, 1) == 1 &&
+		       dup2(options->own_terminal, 2) == 2 && !ioctl(0, TIOCSCTTY, 0);
 	for (int i = 0; i < 3; i++)
 		if (options->stdio[i] > 0 && dup2(options->stdio[i], i) < 0)
 			return false;
@@ -73,7 +77,9 @@ static void run_child(const struct dv_process_options *options, pid_t parent, in
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
-	if (!options->terminal)
+	if (options->own_terminal > 0)
+		setsid();
+	else if (!options->terminal)
 		setpgid(0, 0);
 	if (options->directory && chdir(options->directory))
 		child_fail(report, STEP_DIRECTORY);

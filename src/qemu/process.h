@@ -27,6 +27,8 @@ struct dv_process_options {
 	const char *directory;	 /* working directory; NULL: ours */
 	bool terminal;		 /* stdin and stdout are ours (same process group: the console and Ctrl-C work);
 				    else stdin and stdout are /dev/null and the child has its own group */
+	int own_terminal;	 /* a terminal's descriptor, above 2: the child's stdin, stdout and stderr, and the
+				    controlling terminal of a session of its own; 0: none */
 	int stdio[3];		 /* descriptors for stdin, stdout, stderr, above 2; 0: as the other members say */
 	const char *stdout_path; /* instead of the above; NULL: as said */
 	const char *stderr_path; /* a file, truncated; NULL: our stderr */

@@ -75,7 +75,9 @@ struct dv_error *timeline_stopped(struct dv_timeline *t, struct dv_timeline_now 
 	DV_TRY(dv_replay_where(&t->replay, &now->where));
 	now->state = DV_TIMELINE_STOPPED;
 	now->target_icount = 0;
+	now->by_gdb = t->gdb_waits;
 	timeline_publish(t, now);
+	now->generation = t->now.generation;
 	return NULL;
 }
 

@@ -55,6 +55,7 @@ struct dv_timeline_now {
 	uint64_t old_value, new_value; /* of a watchpoint of at most 8 bytes; before and after in the guest's time */
 	uint32_t value_bytes;	  /* 0: not known */
 	uint64_t generation;	  /* grows with every change of any of these */
+	bool by_gdb;		  /* the gdb that is connected set it going, and is told by its own protocol */
 	bool took_another_way;	  /* a stuck or dead replay was replaced on the way; see dv_timeline_notes() */
 };
 
@@ -68,7 +69,7 @@ struct dv_timeline_options {
 enum dv_timeline_verb {
 	DV_TIMELINE_SEEK,	      /* to icount, and to rip there unless it is DV_NO_RIP */
 	DV_TIMELINE_SEEK_END,
-	DV_TIMELINE_STEP,	      /* count instructions (events count as none) */
+	DV_TIMELINE_STEP,	      /* count steps: each an instruction, or an event alone */
 	DV_TIMELINE_STEP_BACK,
 	DV_TIMELINE_CONTINUE,	      /* to a breakpoint, a watchpoint, or the end */
 	DV_TIMELINE_REVERSE_CONTINUE, /* to the last one before now, or the beginning */

@@ -359,6 +359,7 @@ struct dv_error *timeline_command(struct dv_timeline *t, const struct dv_timelin
 	t->backs = command->verb == DV_TIMELINE_STEP_BACK ? t->backs + 1 : 0;
 	moving.state = seeks ? DV_TIMELINE_SEEKING : DV_TIMELINE_RUNNING;
 	moving.target_icount = command->verb == DV_TIMELINE_SEEK ? command->icount : seeks ? t->end_icount : 0;
+	moving.by_gdb = t->gdb_waits;
 	timeline_publish(t, &moving);
 	*now = (struct dv_timeline_now){0};
 	err = act(t, command, now);

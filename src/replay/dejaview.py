@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gdb's `dv` commands: they ask the session that started this gdb, over its socket (replay/session.h).
+
+A seek moves the guest without gdb's doing, so what gdb has cached is flushed after each, whoever sought.
+"""
+import json
+import select
+import socket
+import threading
+
+import gdb
+
+
+class DejaView:
+    path = None
+    generation = 0  # of the timeline's state that gdb has been told of
+
+    @staticmethod
+    def connect(path):
+        DejaView.path = path
+        threading.Thread(target=DejaView.listen, daemon=True).start()
+
+    @staticmethod
+    def open():
+        if DejaView.path is None:
+            raise gdb.GdbError('this gdb belongs to no dejaview session')
+        s = socket.socket(socket.AF_UNIX)
+        try:
+            s.connect(DejaView.path)
+        except OSError as e:
+            raise gdb.GdbError('the dejaview session is gone (%s)' % e)
+        return s
+
+    @staticmethod
+    def ask(what, **arguments):
+        """Waits for the answer; Ctrl-C cancels what is asked for, and then waits on."""
+        with DejaView.open() as s:
+            s.sendall(json.dumps(dict(arguments, do=what)).encode() + b'\n')
+            data = b''
+            while not data.endswith(b'\n'):
+                try:
+                    if not select.select([s], [], [], 0.1)[0]:
+                        continue
+                    more = s.recv(65536)
+                except KeyboardInterrupt:
+                    DejaView.ask('cancel')
+                    continue
+                if not more:
+                    raise gdb.GdbError('the dejaview session has ended')
+                data += more
+        answer = json.loads(data)
+        if not answer.get('ok'):
+            raise gdb.GdbError(answer.get('error', 'no answer'))
+        return answer
+
+    @staticmethod
+    def flush():
+        """The guest is elsewhere: forget registers, memory, frames, and what watched places held."""
+        gdb.execute('maintenance flush register-cache', to_string=True)
+        gdb.execute('maintenance flush dcache', to_string=True)
+        for b in gdb.breakpoints():
+            if b.type in (gdb.BP_HARDWARE_WATCHPOINT, gdb.BP_READ_WATCHPOINT, gdb.BP_ACCESS_WATCHPOINT,
+                          gdb.BP_WATCHPOINT) and b.enabled:
+                try:
+                    b.enabled = False
+                    b.enabled = True
+                except gdb.error:
+                    pass
+
+    @staticmethod
+    def show_frame():
+        try:
+            gdb.execute('frame')
+        except gdb.error as e:
+            print(e)
+
+    @staticmethod
+    def move(what, **arguments):
+        try:
+            answer = DejaView.ask(what, **arguments)
+            DejaView.generation = answer['generation']
+        finally:
+            DejaView.flush()  # also a seek that failed or was cancelled has moved the guest
+        print(answer['text'], end='')
+        DejaView.show_frame()
+
+    @staticmethod
+    def listen():
+        """In a thread: tells gdb of moves that others make. First, the symbols that take a while."""
+        try:
+            path = DejaView.ask('modules').get('path')
+            if path:
+                gdb.post_event(lambda: gdb.execute('add-symbol-file "%s"' % path, to_string=True))
+        except (OSError, ValueError, gdb.GdbError):
+            pass
+        try:
+            with DejaView.open() as s:
+                s.sendall(b'{"do": "listen"}\n')
+                for line in s.makefile():
+                    event = json.loads(line)
+                    if event.get('event') == 'moved':
+                        gdb.post_event(lambda e=event: DejaView.moved(e))
+        except (OSError, ValueError, gdb.GdbError):
+            pass
+
+    @staticmethod
+    def moved(event):
+        if event['by_gdb']:
+            if event['end']:
+                print('[dejaview: this is the end of the recording, icount %d; reverse-stepi, reverse-continue '
+                      'and dv seek go back]' % event['icount'])
+            return
+        if event['generation'] <= DejaView.generation:
+            return
+        DejaView.generation = event['generation']
+        DejaView.flush()
+        print('\n[dejaview: moved to icount %d, %s]' % (event['icount'], event['why']))
+        DejaView.show_frame()
+
+    @staticmethod
+    def welcome():
+        try:
+            print(DejaView.ask('when', quick=True)['text'], end='')
+            print('Type "help dv" for what DejaView adds; stepping and continuing go backward, too.')
+        except gdb.GdbError as e:
+            print(e)
+
+
+class Dv(gdb.Command):
+    """DejaView: go to any moment of the recording, and see the trace's view of it."""
+
+    def __init__(self):
+        super().__init__('dv', gdb.COMMAND_RUNNING, gdb.COMPLETE_NONE, True)
+
+
+class Ask(gdb.Command):
+    """A command that says what the session answers, or goes where it is asked to."""
+
+    def __init__(self, name, doc, argument=None, moves=False, complete=gdb.COMPLETE_NONE):
+        self.__doc__ = doc
+        self.verb, self.argument, self.moves = name, argument, moves
+        super().__init__('dv ' + name, gdb.COMMAND_RUNNING, complete)
+
+    def invoke(self, text, from_tty):
+        arguments = {}
+        if self.argument is not None:
+            if not text.strip():
+                raise gdb.GdbError('dv %s: which %s?' % (self.verb, self.argument))
+            arguments[self.argument] = text.strip()
+        if self.moves:
+            self.dont_repeat()
+            DejaView.move(self.verb, **arguments)
+        else:
+            print(DejaView.ask(self.verb, **arguments)['text'], end='')
+
+
+Dv()
+Ask('when', """Say the current moment: instruction count, thread, why it stopped, open calls.""")
+Ask('seek', """Go to a moment of the recording, forward or backward.
+
+usage: dv seek ICOUNT             before the instruction with that count
+       dv seek ICOUNT@ADDRESS     on that address, where an interrupt makes a difference
+       dv seek START:TID:DEPTH    a slice of the trace, at its first instruction
+       dv seek FUNC#N             the Nth call of a function
+       dv seek end                the end of the recording
+
+Ctrl-C cancels it.""", 'to', True)
+Ask('bt', """The calls that are open here, innermost first, by the trace: nothing is unwound.""")
+Ask('next-call', """Go to the next call of a function, in any thread.
+
+usage: dv next-call FUNC""", 'function', True, gdb.COMPLETE_SYMBOL)
+Ask('prev-call', """Go back to the last call of a function before now, in any thread.
+
+usage: dv prev-call FUNC""", 'function', True, gdb.COMPLETE_SYMBOL)
+Ask('threads', """The guest's threads at this moment; a * marks the running one.""")
+Ask('notes', """What was out of the ordinary in this session: replays that were started again, and why.""")

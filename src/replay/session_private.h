@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inside of a session: session.c answers, session_gdb.c has gdb and its files. */
+#ifndef DV_REPLAY_SESSION_PRIVATE_H
+#define DV_REPLAY_SESSION_PRIVATE_H
+
+#include <pthread.h>
+#include "qemu/process.h"
+#include "replay/session.h"
+
+#define MAX_CLIENTS 16
+
+struct session_client {
+	struct dv_session *session;
+	pthread_t thread;
+	pthread_mutex_t writing;
+	int fd; /* -1: the place is free, or its thread has ended */
+	bool has_thread, listens;
+};
+
+struct dv_session {
+	const struct dv_recording *recording;
+	struct dv_timeline *timeline;
+	struct dv_stacks *stacks; /* NULL: no trace */
+	struct dv_kernel *kernel; /* NULL: no symbols; why says so */
+	char *no_symbols, *debug_info;
+	bool has_slide;
+	uint64_t slide;
+
+	pthread_mutex_t asking; /* stacks are used by one thread at a time */
+	struct session_client clients[MAX_CLIENTS];
+	pthread_t acceptor;
+	bool has_acceptor;
+	int listen_fd, stop_fd;
+	char *socket;
+	uint64_t subscription;
+
+	struct dv_process gdb;
+	int terminal_fd, mi_fd;
+	char *files[8]; /* in the run folder, removed at the end */
+	size_t files_len;
+};
+
+/* Writes the file of the modules' functions; *ret NULL: there are none. */
+struct dv_error *session_gdb_modules(struct dv_session *s, const char **ret);
+/* Stops gdb and removes its files. */
+void session_gdb_deinit(struct dv_session *s);
+
+#endif
