@@ -26,6 +26,10 @@ test('zooming out ends at the whole trace', () => {
 	assert.ok(length(view) < length(bounds) * 1.1);
 });
 
+test('the whole trace is shown as it is', () => {
+	assert.deepEqual(clamp(bounds, bounds), bounds);
+});
+
 test('panning stays near the trace', () => {
 	const view = pan({ from: 0, to: 1e6 }, -1e12, bounds);
 	assert.ok(view.to > 0 && view.from > -1e8);

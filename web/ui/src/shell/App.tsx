@@ -226,7 +226,7 @@ export function App(): JSX.Element {
 		<>
 			<Top />
 			<Connection />
-			<main class={page.value}>
+			<main class={`on-${page.value}`}>
 				<div class="timeline-page"><Stage /><Drawer /></div>
 				{page.value === 'sql' && <Sql />}
 				<Cover />

@@ -18,8 +18,10 @@ export function selectedThread(): ThreadId | undefined {
 	return s?.kind === 'slice' ? s.key.utid : s?.kind === 'thread' ? s.thread : s?.thread;
 }
 
+/** A row whose top has been scrolled away still shows its name, below the rows that stay. */
 function Head({ row, y, props }: { readonly row: Row; readonly y: number; readonly props: Props }): JSX.Element {
-	const style = { top: `${y}px`, height: `${row.height}px`, paddingLeft: `${6 + row.indent * 14}px` };
+	const hidden = row.pinned ? 0 : Math.max(0, Math.min((props.state?.layout.pinnedHeight ?? 0) - y, row.height - 46));
+	const style = { top: `${y}px`, height: `${row.height}px`, paddingLeft: `${6 + row.indent * 14}px`, paddingTop: `${hidden}px` };
 	if (row.kind === 'cpu') {
 		return (
 			<div class="head cpu" style={style} role="treeitem" aria-label={`CPU ${row.cpu}: who runs`}>

@@ -23,7 +23,7 @@ export function TraceInfoPane(): JSX.Element {
 				{t.damage ? fact('Damage', <span class="error-text">{t.damage}</span>) : null}
 				{r ? fact('Recording', <>{r.path} <span class="dim">{r.replays ? `replays up to ${exact(r.to)}` : r.whyNot ?? 'does not replay'}</span></>) : null}
 				{r ? fact('Command', <span><code class="wrap">{r.command.join(' ')}</code> <button type="button" onClick={() => toClipboard(r.command.join(' '), 'The command')}>Copy</button></span>) : null}
-				{t.metadata.map((m) => <>{fact(m.name, <code class="wrap">{m.value}</code>)}</>)}
+				{[...new Map(t.metadata.map((m) => [m.name, m])).values()].map((m) => <>{fact(m.name, <code class="wrap">{m.value}</code>)}</>)}
 				{fact('Daemon', `DejaView ${hello.value?.daemon ?? ''}, protocol ${hello.value?.protocol ?? ''}`)}
 			</dl>
 		</div>

@@ -27,7 +27,7 @@ export interface SqlTable {
 
 /** A statement from elsewhere: runs when n grows. */
 export const sqlToRun = signal<{ readonly text: string; readonly n: number }>({ text: '', n: 0 });
-export const sqlText = signal('select name, count(*) as calls, sum(dur) as total\nfrom slice\ngroup by name\norder by total desc\nlimit 50');
+export const sqlText = signal('select name, module, calls, own, total, max\nfrom function_stats\norder by own desc\nlimit 50');
 export const sqlResult = signal<Result | undefined>(undefined);
 export const sqlError = signal<RequestError | undefined>(undefined);
 export const sqlRunning = signal<{ readonly began: number; readonly rows: number; readonly what: string } | undefined>(undefined);
@@ -80,28 +80,14 @@ export async function loadTables(): Promise<void> {
 	if (tables.value)
 		return;
 	const list = new Map<string, { name: string; args: string; doc: string; columns: SqlColumn[] }>();
-	const text = (cell: unknown): string => (typeof cell === 'string' ? cell : '');
-	try {
-		await client.request('query', { sql: 'select * from dv_tables' }, {
-			onPart: (() => {
-				let columns: readonly string[] = [];
-				return (part) => {
-					columns = part.columns ?? columns;
-					const at = (row: readonly unknown[], ...names: string[]): string => {
-						const i = columns.findIndex((c) => names.includes(c));
-						return i < 0 ? '' : text(row[i]);
-					};
-					for (const row of part.rows as readonly (readonly unknown[])[]) {
-						const name = at(row, 'table_name', 'table', 'name');
-						const entry = list.get(name) ?? { name, args: at(row, 'arguments', 'args'), doc: at(row, 'table_doc', 'doc'), columns: [] };
-						const column = at(row, 'column_name', 'column');
-						if (column)
-							entry.columns.push({ name: column, type: at(row, 'column_type', 'type'), doc: at(row, 'column_doc', 'description') });
-						list.set(name, entry);
-					}
-				};
-			})(),
+	const rows = async (sql: string, take: (cells: readonly string[]) => void): Promise<void> => {
+		await client.request('query', { sql }, {
+			onPart: (part) => part.rows.forEach((row) => take(row.map((cell) => (typeof cell === 'string' ? cell : '')))),
 		});
+	};
+	try {
+		await rows('select name, arguments, doc from dv_tables', ([name = '', args = '', doc = '']) => list.set(name, { name, args, doc, columns: [] }));
+		await rows('select table_name, name, type, doc from dv_columns', ([table = '', name = '', type = '', doc = '']) => list.get(table)?.columns.push({ name, type, doc }));
 		tables.value = [...list.values()];
 	} catch (error) {
 		report('The tables could not be listed', error);

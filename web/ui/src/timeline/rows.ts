@@ -154,7 +154,7 @@ export class RowPainter {
 		const image = this.stripContext.createImageData(width, 1);
 		const pixels = new Uint32Array(image.data.buffer);
 		const background = parseHex(scene.palette.background) & 0xffffff;
-		const most = scene.palette.dark ? 125 : 120;
+		const most = scene.palette.dark ? 100 : 115;
 		for (let i = 0; i < width; i++)
 			pixels[i] = (background | (Math.round((1 - share[i]!) * most) << 24)) >>> 0;
 		this.stripContext.putImageData(image, 0, 0);

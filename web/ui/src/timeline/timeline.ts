@@ -3,7 +3,6 @@
 // the other; the lower one is drawn again when the view, the rows or the data change, the upper one also
 // when the pointer moves.
 import { effect } from '@preact/signals';
-import type { Slice } from '../../../client/src/protocol.ts';
 import { icount, sliceId } from '../lib/types.ts';
 import type { ThreadId } from '../lib/types.ts';
 import {
@@ -16,7 +15,7 @@ import { layoutOf } from '../state/session.ts';
 import { palettes } from './colours.ts';
 import { Feed } from './feed.ts';
 import type { Wish } from './feed.ts';
-import { padding, rowAtY, threadHeight } from './layout.ts';
+import { padding, rowAtY } from './layout.ts';
 import type { Layout, Row, ThreadRow } from './layout.ts';
 import { drawOverlay } from './overlay.ts';
 import { RowPainter } from './rows.ts';
@@ -433,8 +432,10 @@ export class Timeline {
 		return !this.feed.busy && !this.scheduled;
 	}
 
-	/** The drawn height of an open row: tests find lanes by it. */
-	static heightOf = threadHeight;
+	/** The middle of a thread's lane in the canvas, for who drives the page from outside. */
+	laneY(thread: number, depth: number): number | undefined {
+		const row = this.layout.rows.find((r): r is ThreadRow => r.kind === 'thread' && r.thread.id === thread);
+		const top = row && this.topOf(row);
+		return row && top !== undefined ? top + (row.open ? padding : 3) + (depth + 0.5) * row.lane : undefined;
+	}
 }
-
-export type { Slice };

@@ -25,7 +25,7 @@ export function clamp(view: Span, bounds: Span): Span {
 	from = Math.max(from, bounds.from - margin);
 	from = Math.min(from, bounds.to + margin - size);
 	if (size >= length(bounds))
-		from = Math.min(Math.max(from, bounds.to + room - size), bounds.from - room);
+		from = (bounds.from + bounds.to - size) / 2;
 	return { from, to: from + size };
 }
 

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The viewer as a user has it: keys, the pointer, what is to be read on the page; held against what the
+// daemon's SQL says of the same trace.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { ask, launch, open, place, proxy, recording, serve, settled, sql, state } from './harness.mjs';
+
+let served;
+let browser;
+let opened;
+let page;
+
+before(async () => {
+	served = await serve(recording());
+	browser = await launch();
+	opened = await open(browser, served.url);
+	page = opened.page;
+}, { timeout: 120_000 });
+
+after(async () => {
+	await browser?.close();
+	await served?.stop();
+});
+
+const number = (text) => Number(text.replace(/[^\d]/g, ''));
+const text = (selector) => page.locator(selector).first().innerText();
+/** Back to the whole trace with nothing chosen. */
+async function calm() {
+	for (let i = 0; i < 6; i++)
+		await page.keyboard.press('Escape');
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('0');
+	await page.waitForFunction(() => /^35|^0|^\d+ – /.test(document.querySelector('.status .num').textContent));
+	await settled(page);
+}
+async function search(glob) {
+	await page.keyboard.press('/');
+	await page.keyboard.type(glob);
+	await page.keyboard.press('Enter');
+	await page.locator('.details h2').waitFor();
+	await settled(page);
+}
+
+test('the first picture has the CPU, the threads and their calls', async () => {
+	const names = await page.locator('.head .name').allInnerTexts();
+	for (const name of ['CPU 0', 'swapper/0', 'Kernel threads', 'gzip', 'init'])
+		assert.ok(names.includes(name), `${name} is not among ${names.join()}`);
+	const colours = await page.evaluate(() => {
+		const canvas = document.querySelector('.canvases canvas');
+		const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+		const pixels = new Uint32Array(data.buffer);
+		return new Set(pixels).size;
+	});
+	assert.ok(colours > 100, `${colours} colours`);
+});
+
+test('the browser has nothing to complain about, and talks to the daemon alone', () => {
+	assert.deepEqual(opened.complaints, []);
+	const origin = new URL(served.url).origin;
+	for (const url of opened.requests)
+		assert.ok(url.startsWith(origin) || url.startsWith('data:'), url);
+});
+
+test('keys zoom in to single instructions, and back', async () => {
+	await calm();
+	const whole = (await state(page)).view;
+	await page.mouse.move(900, 400);
+	await page.keyboard.down('w');
+	await page.waitForFunction(() => window.dejaview.view.value.to - window.dejaview.view.value.from <= 11, undefined, { timeout: 20_000 });
+	await page.keyboard.up('w');
+	await settled(page);
+	const { view } = await state(page);
+	assert.ok(view.from >= whole.from && view.to <= whole.to + 1);
+	assert.match(await text('.tick >> nth=1'), /^\+\d$|\d/);
+	await page.keyboard.press('Home');
+	await page.waitForFunction((size) => window.dejaview.view.value.to - window.dejaview.view.value.from > size * 0.99, whole.to - whole.from);
+});
+
+test('the wheel zooms at the pointer, shift and wheel move', async () => {
+	await calm();
+	const box = await page.locator('.canvases').boundingBox();
+	const at = (view, x) => view.from + (x / box.width) * (view.to - view.from);
+	await page.mouse.move(box.x + 500, box.y + 300);
+	const before_ = (await state(page)).view;
+	await page.keyboard.down('Control');
+	await page.mouse.wheel(0, -600);
+	await page.keyboard.up('Control');
+	await page.waitForFunction((size) => window.dejaview.view.value.to - window.dejaview.view.value.from < size / 2, before_.to - before_.from);
+	const zoomed = (await state(page)).view;
+	assert.ok(Math.abs(at(before_, 500) - at(zoomed, 500)) < (zoomed.to - zoomed.from) / 100);
+	await page.keyboard.down('Shift');
+	await page.mouse.wheel(0, 200);
+	await page.keyboard.up('Shift');
+	await page.waitForFunction((from) => window.dejaview.view.value.from > from, zoomed.from);
+	assert.ok(Math.abs((await state(page)).view.to - (await state(page)).view.from - (zoomed.to - zoomed.from)) < 2);
+});
+
+test('a search counts all calls, goes from one to the next, and says so when there are none', async () => {
+	await calm();
+	await search('vfs_rea?');
+	const [[count]] = await sql(page, served, "select count(*) from slice where name glob 'vfs_rea?'");
+	assert.ok(count > 0);
+	await page.waitForFunction(() => /call/.test(document.querySelector('.found')?.textContent ?? ''));
+	assert.equal(number((await text('.found')).split('call')[0]), count);
+	const first = (await state(page)).selection.key;
+	const [[earliest]] = await sql(page, served, "select min(ts) from slice where name glob 'vfs_rea?'");
+	assert.equal(first.start, earliest);
+	await page.keyboard.press('n');
+	await page.waitForFunction((start) => window.dejaview.selection.value.key.start > start, first.start);
+	await page.keyboard.press('Shift+N');
+	await page.waitForFunction((start) => window.dejaview.selection.value.key.start === start, first.start);
+	await page.keyboard.press('/');
+	await page.keyboard.type('no_such_function_*');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => /nothing found/.test(document.querySelector('.found')?.textContent ?? ''));
+	await calm();
+	assert.equal(await page.locator('.found').count(), 0);
+});
+
+test('details say what SQL says, and the keys walk along the calls', async () => {
+	await calm();
+	await search('ksys_read');
+	const { key, slice } = (await state(page)).selection;
+	const [[ts, dur, depth, name]] = await sql(page, served, `select ts, dur, depth, name from slice where id = ${slice.id}`);
+	assert.deepEqual([ts, depth], [key.start, key.depth]);
+	const facts = await page.locator('.detail-main').innerText();
+	assert.ok(facts.includes(name));
+	const shown = await page.locator('.facts .num').allInnerTexts();
+	assert.ok(shown.map(number).includes(ts) && shown.map(number).includes(ts + dur), `${shown} has no ${ts} and ${ts + dur}`);
+	const chain = await page.locator('.chain li').count();
+	const ancestors = await sql(page, served, `select name from ancestor_slice(${slice.id}) order by depth desc`);
+	assert.equal(chain, ancestors.length);
+	assert.equal((await page.locator('.chain li').first().innerText()).split(' ')[0].trim(), ancestors[0][0]);
+	await page.keyboard.press('ArrowUp');
+	await page.waitForFunction((d) => window.dejaview.selection.value.key.depth === d - 1, key.depth);
+	await page.keyboard.press('ArrowDown');
+	await page.waitForFunction((d) => window.dejaview.selection.value.key.depth === d, key.depth);
+	const [[next]] = await sql(page, served, `select min(ts) from slice where name = 'ksys_read' and ts > ${ts}`);
+	await calm();
+	await search('ksys_read');
+	await page.keyboard.press(']');
+	await page.waitForFunction((start) => window.dejaview.selection.value.key.start === start, next);
+	await page.keyboard.press('[');
+	await page.waitForFunction((start) => window.dejaview.selection.value.key.start === start, ts);
+});
+
+test('all calls of a function are a histogram', async () => {
+	await page.getByRole('tab', { name: 'All its calls' }).click();
+	await page.locator('.histogram b').first().waitFor();
+	const [[ended]] = await sql(page, served, "select count(*) from slice where name = 'ksys_read' and dur >= 0");
+	assert.equal(number(await text('.histogram b')), ended);
+	await page.getByRole('tab', { name: 'What it calls' }).click();
+});
+
+test('a click on a call selects it, right click offers what can be done', async () => {
+	await calm();
+	await search('vfs_write');
+	await page.keyboard.press('f');
+	await page.waitForTimeout(300);
+	await settled(page);
+	const { key, slice } = (await state(page)).selection;
+	await page.keyboard.press('Escape');
+	await page.keyboard.press('Escape');
+	await page.waitForFunction(() => !window.dejaview.selection.value);
+	const at = await place(page, { utid: key.utid, depth: key.depth, from: slice.start, to: slice.start + slice.dur });
+	await page.mouse.click(at.x, at.y);
+	await page.waitForFunction((start) => window.dejaview.selection.value?.key?.start === start, key.start);
+	await page.locator('.details h2').waitFor();
+	assert.equal((await text('.details h2')).trim(), 'vfs_write');
+	await page.mouse.click(at.x, at.y, { button: 'right' });
+	const menu = page.getByRole('menu');
+	await menu.waitFor();
+	assert.match(await menu.innerText(), /Mark this place[\s\S]*Search for vfs_write/);
+	await page.keyboard.press('Escape');
+	await menu.waitFor({ state: 'detached' });
+});
+
+test('tracks are filtered by name, opened, pinned', async () => {
+	await calm();
+	await page.keyboard.press('t');
+	await page.keyboard.type('gzip');
+	await page.waitForFunction(() => [...document.querySelectorAll('.head.thread .name')].every((e) => e.textContent === 'gzip'));
+	const pin = page.getByRole('button', { name: 'Pin gzip' });
+	await page.locator('.head.thread').first().hover();
+	await pin.click();
+	await page.keyboard.press('t');
+	await page.keyboard.press('Escape');
+	await page.locator('.heads-fixed .head.thread').waitFor();
+	assert.deepEqual(await page.locator('.heads-fixed .head .name').allInnerTexts(), ['CPU 0', 'gzip']);
+	await page.locator('.heads-fixed').getByRole('button', { name: 'Open gzip' }).click();
+	await settled(page);
+	assert.ok((await page.locator('.heads-fixed .head.thread').boundingBox()).height > 100);
+	await page.locator('.heads-fixed').getByRole('button', { name: 'Pin gzip' }).click();
+	await page.locator('.heads-fixed .head.thread').waitFor({ state: 'detached' });
+	await page.getByRole('button', { name: 'Open Kernel threads' }).click();
+	await page.locator('.head.thread', { hasText: 'kthreadd' }).waitFor();
+	await page.getByRole('button', { name: 'Close Kernel threads' }).click();
+});
+
+test('a drag on the ruler is an area: flame graph, table, callers and callees', async () => {
+	await calm();
+	const axis = await page.locator('.axis').boundingBox();
+	await page.mouse.move(axis.x + 300, axis.y + 10);
+	await page.mouse.down();
+	await page.mouse.move(axis.x + 800, axis.y + 12, { steps: 5 });
+	await page.mouse.up();
+	await page.locator('.flame-canvas').waitFor();
+	const { span } = (await state(page)).selection;
+	await page.getByRole('tab', { name: 'Table' }).click();
+	await page.locator('.stats-body .link').first().waitFor();
+	const best = async () => {
+		const row = page.locator('.stats-body .stats-row').first();
+		return [await row.locator('.link').innerText(), number(await row.locator('.num').first().innerText())];
+	};
+	const [dearest] = await sql(page, served, `select name, calls from function_stats(${Math.floor(span.from)}, ${Math.ceil(span.to)}) order by own desc limit 1`);
+	assert.deepEqual(await best(), dearest);
+	await page.locator('.stats-body .link').first().click();
+	await page.locator('.around .costs').first().waitFor();
+	assert.ok((await page.locator('.around h4').allInnerTexts()).includes('Called by'));
+	await page.getByRole('tab', { name: 'Flame graph' }).click();
+	await page.locator('.flame-canvas').click({ position: { x: 60, y: 117 } });
+	await page.getByRole('button', { name: 'Show all of it' }).click();
+	await page.getByRole('button', { name: 'Show all of it' }).waitFor({ state: 'detached' });
+});
+
+test('marks stay with the recording', async () => {
+	await calm();
+	const axis = await page.locator('.axis').boundingBox();
+	await page.mouse.click(axis.x + 400, axis.y + 12);
+	await page.keyboard.press('m');
+	const name = page.getByRole('textbox', { name: 'Name of the mark' });
+	await name.fill('here it begins');
+	await name.press('Enter');
+	await page.getByRole('textbox', { name: 'Note' }).fill('a note on it');
+	await page.getByRole('textbox', { name: 'Note' }).press('Enter');
+	await page.waitForTimeout(200);
+	const kept = await ask(page, served, 'marks.get', {});
+	assert.deepEqual(kept.marks.map((m) => [m.name, m.note]), [['here it begins', 'a note on it']]);
+	const again = await open(browser, served.url, { hash: '#tab=marks' });
+	await again.page.locator('.flag').waitFor();
+	assert.match(await again.page.locator('.flag').getAttribute('title'), /here it begins/);
+	await again.context.close();
+	await page.getByRole('button', { name: 'Remove here it begins' }).click();
+	await page.locator('.flag').waitFor({ state: 'detached' });
+	assert.deepEqual((await ask(page, served, 'marks.get', {})).marks, []);
+});
+
+test('the console follows, and a line goes to its place', async () => {
+	await calm();
+	await page.keyboard.press('3');
+	const { total } = await ask(page, served, 'console', { row: 0, count: 1 });
+	if (total === 0) {
+		await page.getByText('This trace has no console').waitFor();
+		return;
+	}
+	await page.getByRole('searchbox', { name: 'Filter lines' }).fill('Linux version');
+	const line = page.locator('.console .line').first();
+	await line.waitFor();
+	assert.match(await line.innerText(), /Linux version 6\.1/);
+	const at = number(await line.locator('.when').innerText());
+	await line.locator('.text').click();
+	await page.waitForFunction(() => document.querySelector('.axis .cursor'));
+	assert.equal(number(await text('.axis .cursor')), at);
+	assert.equal(await page.locator('.console .line.lit').count(), 1);
+	await page.getByRole('searchbox', { name: 'Filter lines' }).fill('');
+});
+
+test('SQL: rows, sorting, what went wrong, and a row shown on the timeline', async () => {
+	await calm();
+	await page.keyboard.press('q');
+	const editor = page.locator('.sql-editor .cm-content');
+	await editor.waitFor();
+	const run = async (query) => {
+		await editor.click();
+		await page.keyboard.press('Control+A');
+		await page.keyboard.insertText(query);
+		await page.keyboard.press('Control+Enter');
+		await page.getByRole('button', { name: 'Run' }).waitFor();
+	};
+	await run("select id, ts, dur, name from slice where name = 'vfs_read' order by ts limit 20");
+	await page.locator('.sql-body .sql-row').first().waitFor();
+	assert.match(await text('.sql-main .bar-top [role=status]'), /^20 rows/);
+	const first = number(await text('.sql-body .sql-row .num >> nth=1'));
+	await page.locator('.sql-head').getByRole('button', { name: 'ts' }).click();
+	await page.waitForFunction((ts) => Number(document.querySelector('.sql-body .sql-row .num:nth-child(3)').textContent) > ts, first);
+	const shown = number(await text('.sql-body .sql-row .num >> nth=1'));
+	await page.getByRole('button', { name: 'Show on the timeline' }).first().click();
+	await page.waitForFunction((ts) => window.dejaview.selection.value?.key?.start === ts, shown);
+	await page.keyboard.press('q');
+	await run('select nonsense from nowhere');
+	assert.match(await text('.sql .error-text'), /nowhere/);
+	await page.getByRole('tab', { name: 'History' }).click();
+	assert.match(await text('.sql-list .past'), /vfs_read/);
+	await page.getByRole('tab', { name: 'Tables' }).click();
+	await page.locator('.sql-list summary', { hasText: /^slice$/ }).click();
+	assert.match(await page.locator('.sql-list details[open]').innerText(), /ts[\s\S]*dur[\s\S]*name/);
+	await page.keyboard.press('Escape');
+	await page.locator('.pages button', { hasText: 'Timeline' }).click();
+});
+
+test('a query that takes long says how far it is, and can be cancelled', async () => {
+	await page.locator('.pages button', { hasText: 'SQL' }).click();
+	const editor = page.locator('.sql-editor .cm-content');
+	await editor.click();
+	await page.keyboard.press('Control+A');
+	await page.keyboard.insertText('select count(*) from slice a join slice b where a.dur < b.dur');
+	await page.keyboard.press('Control+Enter');
+	await page.getByRole('button', { name: 'Cancel' }).click();
+	await page.getByText('Cancelled.').waitFor();
+	await page.getByRole('button', { name: 'Run' }).waitFor();
+	await page.locator('.pages button', { hasText: 'Timeline' }).click();
+});
+
+test('one box: commands, instruction counts; the help has every key', async () => {
+	await calm();
+	await page.keyboard.press('Control+K');
+	await page.keyboard.type('guest console');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => document.querySelector('#tab-console[aria-selected=true]'));
+	await page.keyboard.press('g');
+	await page.keyboard.type('1.5G');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => document.querySelector('.axis .cursor')?.textContent.replace(/\D/g, '') === '1500000000');
+	await page.keyboard.press('?');
+	const help = page.getByRole('dialog');
+	await help.waitFor();
+	assert.ok((await help.locator('dt').count()) > 45);
+	await page.keyboard.press('Escape');
+	await help.waitFor({ state: 'hidden' });
+});
+
+test('the theme changes, and what is looked at is in the URL', async () => {
+	await calm();
+	const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+	const old = await theme();
+	await page.getByRole('button', { name: /^Theme/ }).click();
+	assert.notEqual(await theme(), old);
+	await page.getByRole('button', { name: /^Theme/ }).click();
+	await search('schedule');
+	await page.keyboard.press('f');
+	await page.waitForTimeout(700);
+	const now = await state(page);
+	const again = await open(browser, served.url, { hash: new URL(page.url()).hash });
+	await again.page.waitForFunction(() => window.dejaview.selection.value?.key);
+	const there = await state(again.page);
+	assert.deepEqual(there.selection.key, now.selection.key);
+	assert.ok(Math.abs(there.view.from - now.view.from) < 2 && Math.abs(there.view.to - now.view.to) < 2);
+	assert.equal(await again.page.locator('#omnibox').inputValue(), 'schedule');
+	await again.context.close();
+});
+
+test('1000 px are enough, also in the dark; every control has a name', async () => {
+	const small = await open(browser, served.url, { width: 1000, height: 640, dark: true });
+	for (const key of ['1', '2', '3', '4', '5', '6']) {
+		await small.page.keyboard.press(key);
+		const over = await small.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+		assert.equal(over, 0, `pane ${key}`);
+		const nameless = await small.page.evaluate(() => [...document.querySelectorAll('button, input, [role=tab], [role=button], canvas:not([aria-hidden])')]
+			.filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.getAttribute('title') || e.labels?.length)).map((e) => e.outerHTML.slice(0, 120)));
+		assert.deepEqual(nameless, [], `pane ${key}`);
+	}
+	assert.deepEqual(small.complaints, []);
+	await small.context.close();
+});
+
+test('a lost connection is said, and comes back by itself', async () => {
+	const between = await proxy(served.port);
+	const url = served.url.replace(`:${served.port}/`, `:${between.port}/`);
+	const lost = await open(browser, url);
+	between.drop();
+	await lost.page.getByText('The connection to the daemon was lost.').waitFor();
+	between.restore();
+	await lost.page.getByText('The connection to the daemon was lost.').waitFor({ state: 'detached' });
+	await settled(lost.page);
+	await lost.page.keyboard.press('/');
+	await lost.page.keyboard.type('vfs_read');
+	await lost.page.keyboard.press('Enter');
+	await lost.page.locator('.details h2').waitFor();
+	await lost.context.close();
+	between.close();
+});
+
+test('nothing went wrong meanwhile', () => assert.deepEqual(opened.complaints, []));
