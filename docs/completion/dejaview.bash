@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek writes calls report graph query dump --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek serve writes calls report graph query dump --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -21,7 +21,7 @@ _dejaview() {
 		fi
 	done
 	case $prev in
-	-o | --output | --symbols-from | --image | --qemu)
+	-o | --output | --symbols-from | --image | --qemu | --source)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -50,6 +50,7 @@ _dejaview() {
 	info) options+=' --json --no-repair' ;;
 	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
+	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then

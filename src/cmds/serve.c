@@ -126,14 +126,17 @@ static void on_loading(void *context, uint64_t done, uint64_t total, const struc
 	} else {
 		if (s->shows_progress)
 			fprintf(stderr, "\r\033[K");
-		if (err)
+		if (err && err->code != DV_ERROR_CANCELLED)
 			fprintf(stderr, "dejaview serve: %s\n", err->message);
+		else if (err)
+			;
 		else if (s->json)
 			printf("{\"state\":\"ready\"}\n");
 		else
 			printf("loaded\n");
 		fflush(stdout);
-		s->failed = err != NULL;
+		/* Cancelled: it is ended while it loads. */
+		s->failed = err && err->code != DV_ERROR_CANCELLED;
 	}
 	pthread_mutex_unlock(&s->lock);
 	/* With nothing to serve there is nobody to wait for. */

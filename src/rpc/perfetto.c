@@ -11,6 +11,7 @@
 
 #define MAX_REQUEST_BYTES (1u << 20)
 #define MAX_WAITING 256
+#define VARINT_BYTES 10
 #define API_VERSION 14 /* TRACE_PROCESSOR_CURRENT_API_VERSION of v48 */
 
 /* TraceProcessorMethod */
@@ -404,34 +405,39 @@ static void take_request(struct dv_perfetto_stream *stream, const struct proto_f
 	pthread_mutex_unlock(&stream->rpc->lock);
 }
 
+/* Whether a message that is not whole yet can become so. */
+static bool may_become_whole(const uint8_t *data, size_t len)
+{
+	struct dv_cursor c = dv_cursor_make(data, len);
+	uint64_t tag = dv_cursor_varint(&c), body;
+
+	if (c.truncated)
+		return len < VARINT_BYTES;
+	body = dv_cursor_varint(&c);
+	if (c.truncated)
+		return tag == (1 << 3 | PROTO_BYTES) && len < 2 * VARINT_BYTES;
+	return tag == (1 << 3 | PROTO_BYTES) && body <= MAX_REQUEST_BYTES;
+}
+
 /* Takes whole messages out of what has come. False: the rest is no such stream. */
 static bool take_messages(struct dv_perfetto_stream *stream)
 {
 	struct dv_cursor c = dv_cursor_make(stream->in.data, stream->in.len);
 	const uint8_t *done = c.pos;
 	struct proto_field field;
+	size_t left;
 
 	while (!stream->is_broken && proto_next(&c, &field)) {
 		if (field.number == 1 && field.wire == PROTO_BYTES)
 			take_request(stream, &field);
 		done = c.pos;
 	}
-	if (stream->is_broken || (size_t)(stream->in.data + stream->in.len - done) > MAX_REQUEST_BYTES)
+	left = (size_t)(stream->in.data + stream->in.len - done);
+	if (stream->is_broken || (left && !may_become_whole(done, left)))
 		return false;
-	/* What is left may become whole; unless its length alone is beyond reason. */
-	c = dv_cursor_make(done, (size_t)(stream->in.data + stream->in.len - done));
-	if (dv_cursor_left(&c)) {
-		uint64_t tag = dv_cursor_varint(&c), len;
-
-		if (!c.truncated && tag != (1 << 3 | PROTO_BYTES))
-			return false;
-		len = dv_cursor_varint(&c);
-		if (!c.truncated && len > MAX_REQUEST_BYTES)
-			return false;
-	}
-	if (done > stream->in.data)
-		memmove(stream->in.data, done, (size_t)(stream->in.data + stream->in.len - done));
-	stream->in.len -= (size_t)(done - stream->in.data);
+	if (left)
+		memmove(stream->in.data, done, left);
+	stream->in.len = left;
 	return true;
 }
 

@@ -101,8 +101,8 @@ static int on_request(struct lws *wsi, const char *path)
 	method_of(wsi, &method, &peer->is_head);
 	if (is_preflight(peer)) {
 		status = dv_http_admit(peer, DV_HTTP_GET, path);
-		/* It bears no token: that comes with the request itself. */
-		if ((status == 0 || status == 401) && *peer->origin)
+		/* It bears no token, and another method: these come with the request itself. */
+		if ((status == 0 || status == 401 || status == 405) && *peer->origin)
 			dv_peer_respond(peer, 204, NULL, NULL, 0);
 		else
 			dv_http_refuse(peer, status ? status : 405);
