@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* /init of the names test: modules, a disk, and programs one after another. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void insert(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fd >= 0)
+		printf("%s: %ld\n", path, syscall(SYS_finit_module, fd, "", 0));
+	close(fd);
+}
+
+static void run(const char *path)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (!child) {
+		execl(path, path, (char *)NULL);
+		_exit(127);
+	}
+	waitpid(child, &status, 0);
+	printf("%s: %d\n", path, status);
+	fflush(stdout);
+}
+
+int main(void)
+{
+	char path[] = "/m/0.ko";
+
+	for (; path[3] <= '9'; path[3]++)
+		insert(path);
+	mkdir("/dev", 0755);
+	mount("dev", "/dev", "devtmpfs", 0, "");
+	mkdir("/mnt", 0755);
+	printf("mount: %d\n", mount("/dev/vda1", "/mnt", "ext4", MS_RDONLY, ""));
+	run("/usr/bin/dynamic");
+	run("/usr/bin/dynamic");
+	run("/usr/bin/stripped");
+	run("/mnt/opt/ondisk");
+	reboot(RB_POWER_OFF);
+	return 0;
+}

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Names of user space and of kernel modules, on both kernels: a program and its library in the initramfs,
+a static one, a stripped one, one on the ext4 partition of a qcow2, the virtio modules; each name against
+what nm says of the file."""
+import glob
+import lzma
+import os
+import subprocess
+import guest
+
+SOURCES = os.path.join(guest.HERE, 'names')
+DUMP = os.path.join(guest.BUILD, 'tests/trace/dump-places')
+MODULES = ['virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'virtio_blk']
+FLAGS = ['gcc', '-O1', '-fno-optimize-sibling-calls']
+
+
+def build(out, sources, *flags):
+    subprocess.run([*FLAGS, '-o', out, *(os.path.join(SOURCES, s) for s in sources), *flags], check=True)
+    return out
+
+
+def nm(path):
+    names = {}
+    for line in subprocess.run(['nm', path], check=True, capture_output=True, text=True).stdout.splitlines():
+        fields = line.split()
+        if len(fields) == 3 and fields[1] in 'tTwWi':
+            names.setdefault(int(fields[0], 16), set()).add(fields[2].split('@')[0])
+    return names
+
+
+def programs(folder):
+    path = lambda name: os.path.join(folder, name)
+    if not os.path.exists(path('ondisk')):
+        build(path('init'), ['init.c'], '-static')
+        build(path('libguest.so'), ['library.c'], '-shared', '-fPIC')
+        build(path('dynamic'), ['dynamic.c'], '-pie', '-fPIE', '-L' + folder, '-lguest')
+        build(path('stripped'), ['dynamic.c', 'library.c'], '-static', '-s')
+        build(path('ondisk'), ['dynamic.c', 'library.c'], '-static-pie', '-fPIE')
+    return path
+
+
+def dependencies(program):
+    """The shared libraries as the guest's loader will look for them."""
+    found = {}
+    for line in subprocess.run(['ldd', program], check=True, capture_output=True, text=True).stdout.splitlines():
+        for word in line.split():
+            if word.startswith('/') and not 'libguest' in word:
+                found[word] = os.path.realpath(word)
+    return found
+
+
+def directories(names):
+    made = []
+    for name in names:
+        parts = name.strip('/').split('/')[:-1]
+        for i in range(len(parts)):
+            part = '/'.join(parts[:i + 1])
+            if part not in made:
+                made.append(part)
+    return made
+
+
+def kernel_modules(series):
+    root = os.path.join(guest.KERNELS, series, 'modules')
+    for name in MODULES:
+        for path in glob.glob(f'{root}/**/{name}.ko*', recursive=True):
+            with (lzma.open(path) if path.endswith('.xz') else open(path, 'rb')) as f:
+                yield name, f.read()
+
+
+def make_initrd(path, out, series):
+    files = {'usr/bin/dynamic': path('dynamic'), 'usr/bin/stripped': path('stripped'), 'init': path('init'),
+             'usr/lib/libguest.so': path('libguest.so')}
+    files.update({name.lstrip('/'): real for name, real in dependencies(path('dynamic')).items()})
+    archive = b''.join(guest.newc(d, 0o40755) for d in directories(list(files) + ['m/x', 'dev/x']))
+    archive += guest.newc('dev/console', 0o20600, rdev=(5, 1))
+    for name, real in files.items():
+        with open(real, 'rb') as f:
+            archive += guest.newc(name, 0o100755, f.read())
+    loaded = []
+    for number, (name, data) in enumerate(kernel_modules(series)):
+        archive += guest.newc(f'm/{number}.ko', 0o100644, data)
+        loaded.append(name)
+    early = guest.newc('kernel', 0o40755) + guest.newc('TRAILER!!!', 0) + b'\0' * 512
+    with open(out, 'wb') as f:
+        f.write(early + lzma.compress(archive + guest.newc('TRAILER!!!', 0), check=lzma.CHECK_CRC32, preset=0))
+    return loaded
+
+
+def make_disk(path):
+    root, raw, out = path('root'), path('disk.raw'), path('disk.qcow2')
+    if os.path.exists(out):
+        return out
+    os.makedirs(root + '/opt')
+    os.link(path('ondisk'), root + '/opt/ondisk')
+    run = lambda *args, **more: subprocess.run(args, check=True, capture_output=True, **more)
+    with open(raw, 'wb') as f:
+        f.truncate(24 << 20)
+    run('sfdisk', '-q', raw, input=b'label: gpt\nstart=2048\n')
+    run('mke2fs', '-q', '-t', 'ext4', '-d', root, '-E', 'offset=1048576', raw, '20000k')
+    run('qemu-img', 'convert', '-O', 'qcow2', raw, out)
+    return out
+
+
+def dump(what, trace):
+    text = subprocess.run([DUMP, what, trace], check=True, capture_output=True, text=True).stdout
+    return [line.split('\t') for line in text.splitlines()]
+
+
+def check_file(functions, module, file, least):
+    """Each function of a file is at nm's address; those in no symbol are module+offset."""
+    want, found = nm(file), set()
+    for _, address, _, _, of, _, _, name in functions:
+        if of != module or name.endswith('@plt'):
+            continue
+        if int(address, 16) in want:
+            guest.check(name in want[int(address, 16)], f'{module}: {name} at {address} is {want[int(address, 16)]}')
+            found.add(name)
+        else:
+            guest.check('+0x' in name, f'{module}: {name} at {address}, where nm has nothing')
+    guest.check(least <= found, f'{module}: {least - found} are missing of {sorted(found)}')
+
+
+def children(slices, name, comm):
+    """Names of what is called directly from the first slice of that name, in order."""
+    mine = sorted((s for s in slices if s.comm == comm), key=lambda s: (s.start, s.depth))
+    for i, s in enumerate(mine):
+        if s.name == name:
+            return [c.name for c in mine[i + 1:] if c.tid == s.tid and c.depth == s.depth + 1 and
+                    c.start < s.start + s.dur and c.kind in ('', 'tail call')]
+    return None
+
+
+def check_calls(slices):
+    guest.check(children(slices, 'main', 'dynamic') == ['malloc@plt', 'outer', 'from_library@plt', 'free@plt'],
+                f"main calls {children(slices, 'main', 'dynamic')}")
+    guest.check(children(slices, 'outer', 'dynamic') == ['recurse'], f"outer calls {children(slices, 'outer', 'dynamic')}")
+    guest.check(sum(s.name == 'recurse' and s.comm == 'dynamic' for s in slices) == 12, 'recurse is called 12 times')
+    guest.check(any(s.name == 'hidden' and s.comm == 'dynamic' for s in slices), 'no function of the library')
+    bare = {s.name for s in slices if s.comm in ('dynamic', 'stripped', 'ondisk') and s.name.startswith('0x')}
+    guest.check(not bare, f'bare addresses: {sorted(bare)[:5]}')
+
+
+def check_mappings(trace):
+    rows = [r for r in dump('--mappings', trace) if r[6].endswith('/libguest.so')]
+    guest.check(len(rows) == 2, f'libguest.so is mapped {len(rows)} times, not by two processes')
+    guest.check(rows[0][3] != rows[1][3], 'both processes have libguest.so at one address: no ASLR to be tested')
+    guest.check(all(r[7] for r in rows), 'libguest.so has no build id')
+    guest.check(int(rows[0][1]) <= int(rows[1][0]), 'the first process ended before the second began')
+
+
+def check_modules(trace, functions, loaded):
+    modules = {m[2]: (int(m[3], 16), int(m[4], 16)) for m in dump('--modules', trace)}
+    guest.check(sorted(modules) == sorted(loaded), f'modules {sorted(modules)}, loaded were {sorted(loaded)}')
+    start, size = modules['virtio_blk']
+    named = {f[7]: int(f[1], 16) for f in functions if f[4] == 'virtio_blk'}
+    for name in ('[virtio_blk] virtblk_probe', '[virtio_blk] virtio_queue_rq'):
+        guest.check(name in named, f'no {name} among {sorted(named)}')
+        guest.check(start <= named[name] < start + size, f'{name} lies outside of the module')
+    guest.check(any('init' in name for name in named), f'no init function among {sorted(named)}')
+    bare = [f[7] for f in functions if f[3] == '1' and '0x' in f[7]]
+    guest.check(not bare, f"addresses in modules' code: {bare[:5]}")
+
+
+def names(series):
+    def run(folder):
+        path = programs(folder)
+        disk = make_disk(path)
+        initrd = path(f'{series}.initrd')
+        loaded = make_initrd(path, initrd, series)
+        machine = guest.Guest(series, initrd, folder)
+        out = path(f'{series}.dvtrace')
+        result = machine.run('-icount', 'shift=auto', '-drive', f'file={disk},if=virtio', *machine.plugin(out, disk=disk))
+        guest.check(not result.returncode, f'QEMU exited with {result.returncode}: {result.stderr.strip()[-300:]}')
+        functions = dump('--functions', out)
+        check_file(functions, 'init', path('init'), {'main', 'run'})
+        check_file(functions, 'dynamic', path('dynamic'), {'main', 'outer', 'recurse'})
+        check_file(functions, 'libguest.so', path('libguest.so'), {'hidden'})
+        check_file(functions, 'ondisk', path('ondisk'), {'main', 'outer', 'recurse', 'from_library', 'hidden'})
+        stripped = [f[7] for f in functions if f[4] == 'stripped']
+        guest.check(stripped and all(s.startswith('stripped+0x') for s in stripped), f'stripped has {stripped[:5]}')
+        check_calls(list(guest.read(out)))
+        check_mappings(out)
+        check_modules(out, functions, loaded)
+    run.__name__ = f'names_of_programs_libraries_and_modules_on_{series}'
+    return run
+
+
+if __name__ == '__main__':
+    guest.main([names('6.1'), names('6.12')])
