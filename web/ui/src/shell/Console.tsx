@@ -47,7 +47,8 @@ export function lineAt(list: readonly ConsoleLine[], at: number): number {
 	return low - 1;
 }
 
-const control = /\u001b\[[0-9;?]*[A-Za-z]|[\u0000-\u0008\u000b-\u001f]/g;
+/** Escape sequences of terminals, and what else is not to be seen. */
+const control = /\u001b\[[0-9;?]*[A-Za-z]|\u001b.|[\u0000-\u0008\u000b-\u001f]/g;
 
 export function Console(): JSX.Element {
 	const [follow, setFollow] = useState(true);

@@ -124,7 +124,7 @@ const specials: Partial<Record<Kind, number>> = { [Kind.Interrupt]: 12, [Kind.Ex
 export function colourOf(f: Named, kind: Kind, dark: boolean): Rgba {
 	const special = specials[kind];
 	if (special !== undefined)
-		return dark ? oklch(0.6, 0.16, special) : oklch(0.76, 0.145, special);
+		return dark ? oklch(0.57, 0.13, special) : oklch(0.8, 0.115, special);
 	const group = subsystem(f);
 	const hue = hueOf.get(group) ?? hash(group) % 360;
 	const shade = ((hash(f.name) % 7) - 3) / 3;

@@ -125,6 +125,10 @@ export class Feed {
 	/** How often a failed request is left alone. */
 	private quietUntil = 0;
 
+	private missingSince: number | undefined;
+	/** How long data took from the picture that lacked them to the one that had them, newest last: for bench/ui. */
+	readonly waits: number[] = [];
+
 	constructor(private readonly client: Client, private readonly functions: Functions, private readonly changed: () => void,
 		private readonly failed: (what: string, error: unknown) => void) {}
 
@@ -150,6 +154,7 @@ export class Feed {
 			this.fetchLanes(view, width, bounds, wishes.filter((w) => !w.open).map((w) => w.track), this.closedSlot, 4);
 			this.fetchSpells(view, width, bounds);
 			this.fetchMatches(view, width, bounds, glob);
+			this.complete();
 		};
 		const wait = Math.max(this.asked + pace, this.quietUntil) - performance.now();
 		if (wait <= 0) {
@@ -182,6 +187,7 @@ export class Feed {
 		const missing = tracks.filter((t) => !this.cache.has(t, seen, bucket)).slice(0, 256);
 		if (missing.length === 0)
 			return;
+		this.missingSince ??= performance.now();
 		const raw = windowFor(view, bounds);
 		// Buckets are counted from `from` on: whole ones keep neighbours' pixels in place.
 		const span = { from: Math.max(0, Math.floor(raw.from / bucket) * bucket), to: raw.to };
@@ -196,7 +202,17 @@ export class Feed {
 				},
 			});
 			this.changed();
+			requestAnimationFrame(() => this.complete());
 		}, (error) => this.later('The timeline could not be fetched', error));
+	}
+
+	private complete(): void {
+		if (this.missingSince === undefined || this.openSlot.busy || this.closedSlot.busy)
+			return;
+		this.waits.push(performance.now() - this.missingSince);
+		this.missingSince = undefined;
+		if (this.waits.length > 2000)
+			this.waits.splice(0, 1000);
 	}
 
 	private fetchSpells(view: Span, width: number, bounds: Span): void {

@@ -53,7 +53,7 @@ export class RowPainter {
 
 	private nameOf(scene: Scene, utid: number): string {
 		const thread = scene.threads.get(utid);
-		return thread ? thread.isIdle ? 'idle' : `${thread.name} ${thread.tid}` : '';
+		return thread ? thread.isIdle ? thread.name : `${thread.name} ${thread.tid}` : '';
 	}
 
 	private cpu(ctx: CanvasRenderingContext2D, y: number, height: number, scene: Scene): void {

@@ -69,6 +69,8 @@ export class Timeline {
 	private dispose: (() => void)[] = [];
 	/** How long pictures took, newest last: for bench/ui. */
 	readonly frames: number[] = [];
+	/** When calls were first to be seen, since the page was opened. */
+	firstPicture: number | undefined;
 
 	constructor(private readonly scroller: HTMLElement, private readonly baseCanvas: HTMLCanvasElement,
 		private readonly overCanvas: HTMLCanvasElement, private readonly hooks: Hooks) {
@@ -242,6 +244,8 @@ export class Timeline {
 			if (row.kind === 'thread' && track !== undefined)
 				wishes.push({ track, open: row.open });
 		}
+		if (this.feed.cache.rows > 0)
+			this.firstPicture ??= performance.now();
 		this.feed.want(view.value, this.width, bounds.value, wishes, search.value);
 	}
 
