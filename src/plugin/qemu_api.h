@@ -45,9 +45,16 @@ typedef struct {
 	const char *feature;
 } qemu_plugin_reg_descriptor;
 
-/* Named by width: 8, 16, 32, 64, 128 bits are types 0 to 4. */
+enum qemu_plugin_mem_value_type {
+	QEMU_PLUGIN_MEM_VALUE_U8,
+	QEMU_PLUGIN_MEM_VALUE_U16,
+	QEMU_PLUGIN_MEM_VALUE_U32,
+	QEMU_PLUGIN_MEM_VALUE_U64,
+	QEMU_PLUGIN_MEM_VALUE_U128,
+};
+
 typedef struct {
-	int type;
+	enum qemu_plugin_mem_value_type type;
 	union {
 		uint8_t u8;
 		uint16_t u16;

@@ -90,16 +90,38 @@ static void on_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, vo
 	put(DV_EVENT_CALL, cpu, vaddr, (uintptr_t)target);
 }
 
-/* User code: QEMU translates a page of a library once for all the addresses that it is mapped at, so that
- * only the distance is known, and the return address says where it is from. */
-static void on_user_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *distance)
+/* QEMU fills in no more than the access had: the rest of a narrow value is arbitrary. */
+static inline uint64_t code_address(qemu_plugin_mem_value value)
 {
-	put(DV_EVENT_CALL, cpu, vaddr, qemu_plugin_mem_get_value(info).data.u64 + (uintptr_t)distance);
+	if (__builtin_expect(value.type == QEMU_PLUGIN_MEM_VALUE_U64, 1))
+		return value.data.u64;
+	return value.type == QEMU_PLUGIN_MEM_VALUE_U32 ? value.data.u32 : value.data.u16;
+}
+
+/*
+ * User code and firmware: QEMU translates a page of a library once for all the addresses that it is mapped at,
+ * so that only the distance is known, and the return address says where it is from. 16-bit code pushes no
+ * base: there the target as translated stands.
+ */
+static void on_user_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
+{
+	qemu_plugin_mem_value pushed = qemu_plugin_mem_get_value(info);
+	int32_t distance = (int32_t)(uintptr_t)packed;
+	uint64_t target = (uintptr_t)packed >> 32;
+
+	if (pushed.type != QEMU_PLUGIN_MEM_VALUE_U16)
+		target = code_address(pushed) + (uint64_t)(int64_t)distance;
+	put(DV_EVENT_CALL, cpu, vaddr, pushed.type == QEMU_PLUGIN_MEM_VALUE_U32 ? (uint32_t)target : target);
+}
+
+static void *pack_user_call(uint64_t end, uint64_t target)
+{
+	return (void *)(uintptr_t)((uint32_t)(target - end) | target << 32);
 }
 
 static void on_return(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
 {
-	put(DV_EVENT_RETURN, cpu, vaddr, qemu_plugin_mem_get_value(info).data.u64);
+	put(DV_EVENT_RETURN, cpu, vaddr, code_address(qemu_plugin_mem_get_value(info)));
 }
 
 static void on_jump(unsigned cpu, void *target)
@@ -201,7 +223,7 @@ static void on_call_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 	if (qemu_plugin_mem_is_store(info))
 		put(DV_EVENT_CALL, cpu, vaddr, tracer.pending_target[cpu & 0xff]);
 	else
-		tracer.pending_target[cpu & 0xff] = qemu_plugin_mem_get_value(info).data.u64;
+		tracer.pending_target[cpu & 0xff] = code_address(qemu_plugin_mem_get_value(info));
 }
 
 static void on_jump_register(unsigned cpu, void *reg)
@@ -540,7 +562,7 @@ static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn 
 		if (!dv_is_kernel_vaddr(vaddr)) {
 			qemu_plugin_register_vcpu_mem_cb(insn, on_user_call, QEMU_PLUGIN_CB_NO_REGS,
 							 QEMU_PLUGIN_MEM_W,
-							 (void *)(uintptr_t)(decoded->target - (vaddr + len)));
+							 pack_user_call(vaddr + len, decoded->target));
 			break;
 		}
 		qemu_plugin_register_vcpu_mem_cb(insn, on_call, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
