@@ -175,6 +175,15 @@ static void update_thread(struct dv_callgraph *cg, struct thread *t, const struc
 	cg->options.sink.thread(cg->options.sink.context, icount, &t->info);
 }
 
+/* No CPU runs the thread any more: one may be left that was not seen to leave it. */
+static void stop_running(struct dv_callgraph *cg, const struct thread *t)
+{
+	for (size_t cpu = 0; cpu < DV_EVENT_MAX_CPUS; cpu++) {
+		if (cg->current[cpu] == t)
+			cg->current[cpu] = NULL;
+	}
+}
+
 static void end_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icount, int32_t exit_code)
 {
 	thread_truncate(&cg->policy, t, 0, icount);
@@ -183,6 +192,7 @@ static void end_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icoun
 		t->info.exit_code = exit_code;
 		cg->options.sink.thread(cg->options.sink.context, icount, &t->info);
 	}
+	stop_running(cg, t);
 	dv_map_remove(&cg->by_task, t->task_vaddr);
 	free_thread(cg, t);
 }
@@ -190,10 +200,7 @@ static void end_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icoun
 /* The task_struct was freed and used again without our seeing its end. */
 static void lose_thread(struct dv_callgraph *cg, struct thread *t, uint64_t icount)
 {
-	for (size_t cpu = 0; cpu < DV_EVENT_MAX_CPUS; cpu++) {
-		if (cg->current[cpu] == t)
-			cg->current[cpu] = NULL;
-	}
+	stop_running(cg, t);
 	thread_truncate(&cg->policy, t, 0, icount);
 	free_thread(cg, t);
 }
