@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek serve writes calls report graph query dump --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek serve writes calls report graph query dump pack unpack --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -47,6 +47,8 @@ _dejaview() {
 	graph) options+=' --callers --callees --depth --min --thread --from --to --json --no-cache' ;;
 	query) options+=' --file --csv --json --table --timeout --no-cache' ;;
 	dump) options+=' --format --output --thread --from --to --no-cache' ;;
+	pack) options+=' --force --no-trace --level --image --json --quiet' ;;
+	unpack) options+=' --output --force --max-size --json --quiet' ;;
 	info) options+=' --json --no-repair' ;;
 	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;

@@ -12,6 +12,7 @@
 int dv_cmd_checkpoint(int argc, char **argv);
 int dv_cmd_debug(int argc, char **argv);
 int dv_cmd_info(int argc, char **argv);
+int dv_cmd_pack(int argc, char **argv);
 int dv_cmd_record(int argc, char **argv);
 int dv_cmd_trace(int argc, char **argv);
 int dv_cmd_dump(int argc, char **argv);
@@ -21,6 +22,7 @@ int dv_cmd_query(int argc, char **argv);
 int dv_cmd_seek(int argc, char **argv);
 int dv_cmd_serve(int argc, char **argv);
 int dv_cmd_calls(int argc, char **argv);
+int dv_cmd_unpack(int argc, char **argv);
 int dv_cmd_writes(int argc, char **argv);
 
 /* Whether this version has the verb. */

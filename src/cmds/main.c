@@ -22,6 +22,8 @@ static const struct verb {
 	{"graph", dv_cmd_graph, "who called a function, and what it called"},
 	{"query", dv_cmd_query, "SQL on a trace"},
 	{"dump", dv_cmd_dump, "a trace as text, folded stacks or Chrome's JSON"},
+	{"pack", dv_cmd_pack, "a recording as one file, to be replayed elsewhere"},
+	{"unpack", dv_cmd_unpack, "a packed recording as a recording again"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 
