@@ -330,11 +330,12 @@ TEST(a_full_disk_is_said_at_the_end_and_leaves_what_fitted)
 
 TEST(a_path_that_cannot_be_made_is_refused)
 {
-	struct dv_trace_options options = {.path = "/nonexistent/t", .describe = describe};
+	_cleanup_free_ char *path = dv_path_join(test_dir(), "nowhere/t"), *message = NULL;
+	struct dv_trace_options options = {.path = path, .describe = describe};
 	struct dv_trace_writer *w;
 
-	CHECK_ERROR(dv_trace_writer_create(&options, &w), DV_ERROR_OS,
-		    "cannot create /nonexistent/t: No such file or directory");
+	CHECK(asprintf(&message, "cannot create %s: No such file or directory", path) > 0);
+	CHECK_ERROR(dv_trace_writer_create(&options, &w), DV_ERROR_OS, message);
 }
 
 TEST(threads_keep_their_id_through_renames_and_reused_pids)
