@@ -92,6 +92,7 @@ enum arg_type { ARG_NULL, ARG_INT, ARG_UINT, ARG_REAL, ARG_STRING, ARG_BOOL, ARG
 struct args_row {
 	uint64_t value; /* bits of a real; a string's offset */
 	uint32_t set, flat_key, key, type;
+	uint32_t order, unused; /* within the set */
 };
 
 struct flow_row {

@@ -212,6 +212,8 @@ static inline struct dv_error *take_begin(struct worker *w, const struct dv_trac
 
 	if (row >= w->end)
 		return dv_error_new(DV_ERROR_FORMAT, "more begins than its header says");
+	if (e->icount >> 63)
+		return dv_error_new(DV_ERROR_FORMAT, "an event at %llu", (unsigned long long)e->icount);
 	if (e->function > CALL_FUNCTION)
 		return dv_error_new(DV_ERROR_FORMAT, "more than %u functions", CALL_FUNCTION);
 	if (e->function >= w->stats.n && !make_stats_room(w, e->function))

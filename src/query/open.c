@@ -18,6 +18,11 @@ static struct dv_error *load(struct loader *l, const char *path, const struct dv
 	const struct dv_trace_metadata *m;
 	struct dv_error *err = dv_trace_reader_open_bytes(file->data, file->len, path, &r);
 
+	/* Not one of our own: what the reader says of it is no error of the trace. */
+	if (err && (err->code == DV_ERROR_FORMAT || err->code == DV_ERROR_TRUNCATED)) {
+		dv_error_destroy(err);
+		return load_perfetto(l, file->data, file->len, path);
+	}
 	if (err)
 		return err;
 	m = dv_trace_reader_metadata(r);

