@@ -88,7 +88,7 @@ def test_proxy(_):
 # What is answered
 
 def test_hello_while_loading(_):
-    with Daemon(PROGRAM, TRACE, env={'XDG_CACHE_HOME': '/nonexistent'}) as d, d.client() as c:
+    with Daemon(PROGRAM, TRACE, env={'XDG_CACHE_HOME': '/dev/null'}) as d, d.client() as c:
         hello = c.call('hello', client='test')
         if hello['state'] == 'loading':
             assert hello['progress']['what']
@@ -417,7 +417,7 @@ def test_it_ends(_):
             assert c.wait_event('closing')['reason']
             assert d.process.wait(60) == 0
     # While it is still loading, too.
-    with Daemon(PROGRAM, TRACE, env={'XDG_CACHE_HOME': '/nonexistent'}) as d:
+    with Daemon(PROGRAM, TRACE, env={'XDG_CACHE_HOME': '/dev/null'}) as d:
         d.stop()
 
 
