@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +45,15 @@ struct command {
 	size_t images_len, scripts_len;
 	struct dv_session_options session;
 	struct dv_gdb_options gdb;
-	struct dv_error *seek_error;
 	int status; /* gdb's exit code */
+};
+
+/* The way to the first place, while gdb reads its symbols. */
+struct going {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool there;
+	struct dv_error *err;
 };
 
 static void take_size(struct dv_gdb_options *gdb)
@@ -129,11 +137,34 @@ static struct dv_error *in_raw_terminal(struct dv_session *session, struct comma
 	return NULL;
 }
 
+static void arrived(void *context, struct dv_error *err, const struct dv_timeline_now *now)
+{
+	struct going *g = context;
+
+	(void)now;
+	pthread_mutex_lock(&g->lock);
+	g->there = true;
+	g->err = err ? dv_error_new(err->code, "%s", err->message) : NULL;
+	pthread_cond_signal(&g->changed);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static struct dv_error *wait_for(struct going *g)
+{
+	pthread_mutex_lock(&g->lock);
+	while (!g->there)
+		pthread_cond_wait(&g->changed, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+	return g->err;
+}
+
 static struct dv_error *debug(struct command *c, struct dv_recording *r, int signals)
 {
 	_cleanup_(dv_qemu_version_deinit) struct dv_qemu_version version = {0};
 	_cleanup_(dv_session_destroyp) struct dv_session *session = NULL;
+	struct going going = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, !c->to, NULL};
 	struct dv_timeline_command to;
+	struct dv_error *err;
 
 	for (size_t i = 0; i < c->images_len; i++)
 		DV_TRY(dv_recording_set_image(r, c->images[i]));
@@ -145,11 +176,18 @@ static struct dv_error *debug(struct command *c, struct dv_recording *r, int sig
 		DV_TRY(dv_session_resolve(session, c->to, &to));
 		if (isatty(STDERR_FILENO))
 			fprintf(stderr, "dejaview debug: going there ...\r");
-		DV_TRY(dv_timeline_do(dv_session_timeline(session), &to, NULL));
+		DV_TRY(dv_timeline_post(dv_session_timeline(session), &to, arrived, &going));
 	}
 	take_size(&c->gdb);
 	c->gdb.scripts = c->scripts;
-	DV_TRY(dv_session_start_gdb(session, &c->gdb));
+	err = dv_session_start_gdb(session, &c->gdb);
+	if (err && !going.there)
+		dv_timeline_interrupt(dv_session_timeline(session));
+	if (err) {
+		dv_error_destroy(wait_for(&going));
+		return err;
+	}
+	DV_TRY(wait_for(&going));
 	return in_raw_terminal(session, c, signals);
 }
 

@@ -531,8 +531,9 @@ static struct dv_error *start_serving(struct dv_session *s)
 				 dv_error_os(EAGAIN, "cannot start a thread");
 }
 
-static void open_kernel(struct dv_session *s)
+static void *open_kernel(void *context)
 {
+	struct dv_session *s = context;
 	const struct dv_qemu_plan *plan = s->recording->plan;
 
 	for (size_t i = 0; i < plan->files_len && !s->kernel; i++) {
@@ -549,6 +550,7 @@ static void open_kernel(struct dv_session *s)
 	}
 	if (!s->kernel && !s->no_symbols)
 		s->no_symbols = strdup("the recording has no kernel image of its own (it is on the disk)");
+	return NULL;
 }
 
 static struct dv_error *open_trace(struct dv_session *s)
@@ -572,6 +574,22 @@ static struct dv_error *open_trace(struct dv_session *s)
 	return dv_stacks_create(path, &s->stacks);
 }
 
+/* QEMU starts while the kernel image is read. */
+static struct dv_error *open_parts(struct dv_session *s, const struct dv_session_options *options)
+{
+	pthread_t reading;
+	bool apart = !pthread_create(&reading, NULL, open_kernel, s);
+	struct dv_error *err = open_trace(s);
+
+	if (!err)
+		err = dv_timeline_create(s->recording, &options->timeline, &s->timeline);
+	if (apart)
+		pthread_join(reading, NULL);
+	else
+		open_kernel(s);
+	return err;
+}
+
 struct dv_error *dv_session_create(const struct dv_recording *recording, const struct dv_session_options *options,
 				   struct dv_session **ret)
 {
@@ -591,9 +609,7 @@ struct dv_error *dv_session_create(const struct dv_recording *recording, const s
 	s->debug_info = options->debug_info ? strdup(options->debug_info) : NULL;
 	if (s->debug_info && access(s->debug_info, R_OK))
 		return dv_error_os(errno, "--debug-info %s", s->debug_info);
-	DV_TRY(open_trace(s));
-	DV_TRY(dv_timeline_create(recording, &options->timeline, &s->timeline));
-	open_kernel(s);
+	DV_TRY(open_parts(s, options));
 	DV_TRY(start_serving(s));
 	*ret = dv_steal(s);
 	return NULL;

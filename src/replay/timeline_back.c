@@ -71,7 +71,11 @@ static struct dv_error *fill_window(struct dv_timeline *t, struct state to)
 		DV_TRY(add_to_window(t, state_of(&where)));
 		if (same_state(t->window[t->window_len - 1], to))
 			return NULL;
-		if (where.icount > to.icount || t->window_len > MAX_WINDOW)
+		if (where.icount > to.icount) { /* a place that steps pass over (see seek.c) */
+			t->window[t->window_len - 1] = to;
+			return NULL;
+		}
+		if (t->window_len > MAX_WINDOW)
 			break;
 		DV_TRY(dv_replay_step(&t->replay));
 		DV_TRY(dv_replay_where(&t->replay, &where));
