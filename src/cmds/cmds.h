@@ -23,6 +23,7 @@ int dv_cmd_seek(int argc, char **argv);
 int dv_cmd_serve(int argc, char **argv);
 int dv_cmd_calls(int argc, char **argv);
 int dv_cmd_unpack(int argc, char **argv);
+int dv_cmd_where(int argc, char **argv);
 int dv_cmd_writes(int argc, char **argv);
 
 /* Whether this version has the verb. */

@@ -17,6 +17,7 @@ static const struct verb {
 	{"checkpoint", dv_cmd_checkpoint, "make a recording seek fast, by snapshots of the machine"},
 	{"calls", dv_cmd_calls, "what a function was called with, and what it returned"},
 	{"writes", dv_cmd_writes, "who wrote this? the writes to a place in memory"},
+	{"where", dv_cmd_where, "source file and line of an address or function"},
 	{"serve", dv_cmd_serve, "serve a trace to the viewer, editors and scripts"},
 	{"report", dv_cmd_report_verb, "where the instructions went, by function, thread or module"},
 	{"graph", dv_cmd_graph, "who called a function, and what it called"},

@@ -7,7 +7,8 @@
 #include "base/io.h"
 
 static const char *const names[] = {"symbols_from", "starting_from", "stopping_at", "during",
-				    "min_insns",    "max_depth",     "ignore_below",  "sysroot"};
+				    "min_insns",    "max_depth",     "ignore_below",  "sysroot",
+				    "debug_info"};
 
 static bool add(struct dv_plugin_args *args, const char *name, const char *value)
 {
@@ -27,7 +28,7 @@ bool dv_plugin_args_add(struct dv_plugin_args *args, int option, const char *val
 
 	if (i < 0 || (size_t)i >= DV_ARRAY_SIZE(names))
 		return false;
-	if ((i == 0 || !strcmp(names[i], "sysroot")) && (path = realpath(value, NULL)))
+	if ((i == 0 || i >= 7) && (path = realpath(value, NULL)))
 		value = path; /* QEMU runs in another directory */
 	return add(args, names[i], value);
 }

@@ -25,13 +25,16 @@ struct dv_plugin_args {
 	{"min-insns", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 4},      \
 	{"max-depth", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 5},      \
 	{"ignore-below", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 6},    \
-	{"sysroot", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 7}
+	{"sysroot", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 7},         \
+	{"debug-info", required_argument, NULL, DV_PLUGIN_OPTION_BASE + 8}
 
 #define DV_PLUGIN_OPTIONS_USAGE                                                                        \
 	"What of the calls is kept in the trace:\n"                                                    \
 	"      --symbols-from FILE   the guest kernel's image with symbols (default: QEMU's -kernel)\n" \
 	"      --sysroot DIR         a folder like the guest's root: symbols of its programs and libraries,\n" \
 	"                            before those of the initramfs and of the disk images\n"                   \
+	"      --debug-info VMLINUX  the kernel with DWARF: its functions' source files and lines (default:\n"  \
+	"                            found by build id under /usr/lib/debug)\n"                               \
 	"      --starting-from FUNC  nothing before FUNC is first called\n"                            \
 	"      --stopping-at FUNC    nothing after FUNC is called\n"                                   \
 	"      --during COMM         only threads of this name\n"                                      \

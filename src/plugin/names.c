@@ -205,6 +205,8 @@ void dv_names_describe(void *context, uint64_t key, struct dv_trace_function *re
 	if (symbol && symbol->vaddr == key - n->slide) {
 		ret->name = symbol->name;
 		ret->size_bytes = symbol->size_bytes;
+		if (n->sources)
+			dv_sources_find(n->sources, symbol->vaddr, &ret->file, &ret->line);
 	} else if (symbol) {
 		snprintf(n->text, sizeof(n->text), "%.480s+0x%" PRIx64, symbol->name,
 			 key - n->slide - symbol->vaddr);

@@ -11,6 +11,7 @@
 #include "guest/modules.h"
 #include "plugin/options.h"
 #include "plugin/spaces.h"
+#include "symbols/debuginfo.h"
 #include "symbols/kernel.h"
 #include "trace/format.h"
 
@@ -21,6 +22,7 @@ struct dv_names {
 	bool slide_known;
 	uint64_t slide; /* runtime address minus link-time address */
 	uint32_t stub_bytes; /* of the kernel's arrays of entries */
+	const struct dv_sources *sources; /* of the kernel; NULL: no DWARF */
 	struct dv_module_list modules;
 	struct dv_user_files *files; /* both NULL without the kernel's BTF */
 	struct dv_spaces *spaces;

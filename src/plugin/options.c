@@ -17,6 +17,7 @@ static const struct option_row {
 	{"sysroot", OPTION_STRING, offsetof(struct dv_plugin_options, sysroot)},
 	{"initrd", OPTION_STRING, offsetof(struct dv_plugin_options, initrd)},
 	{"disk", OPTION_DISK, 0},
+	{"debug_info", OPTION_STRING, offsetof(struct dv_plugin_options, debug_info)},
 	{"out", OPTION_STRING, offsetof(struct dv_plugin_options, out)},
 	{"status", OPTION_STRING, offsetof(struct dv_plugin_options, status)},
 	{"starting_from", OPTION_STRING, offsetof(struct dv_plugin_options, starting_from)},
@@ -102,7 +103,7 @@ static struct dv_error *parse_one(const char *arg, struct dv_plugin_options *opt
 			return apply(&rows[i], arg + len + 1, options);
 	}
 	return dv_error_new(DV_ERROR_INVALID,
-			    "unknown option '%s'; there are symbols_from, sysroot, initrd, disk, out, status, starting_from, stopping_at, "
+			    "unknown option '%s'; there are symbols_from, sysroot, initrd, disk, debug_info, out, status, starting_from, stopping_at, "
 			    "during, min_insns, max_depth, ignore_below, clock, watch, capture",
 			    arg);
 }

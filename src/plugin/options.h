@@ -19,6 +19,7 @@ struct dv_plugin_options {
 	const char *sysroot;	  /* a folder like the guest's root, for user symbols; NULL: none */
 	const char *initrd;	  /* NULL: QEMU's own -initrd */
 	const char *disks[DV_PLUGIN_MAX_DISKS + 1]; /* the guest's images; NULL-terminated */
+	const char *debug_info;	  /* a vmlinux with DWARF; NULL: looked for by build id */
 	const char *out;	  /* default dejaview.dvtrace */
 	const char *status;	  /* NULL: none */
 	const char *starting_from, *stopping_at, *ignore_below; /* function names or NULL */

@@ -24,6 +24,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
 static struct plugin {
 	struct dv_plugin_options options;
 	char *kernel_path, *initrd_path;
+	struct dv_sources *sources;
 	struct dv_kernel *kernel;
 	struct dv_linux linux_;
 	bool have_linux;
@@ -87,6 +88,26 @@ static struct dv_error *load_symbols(const struct dv_arch *arch)
 	if (err)
 		say("%s: %s", plugin.kernel_path, err->message);
 	dv_error_destroy(err);
+	return NULL;
+}
+
+/* Lines of the kernel's functions: out of what is given, else of an installed debug package, else of the
+ * kernel's own file. All of it is read before the guest starts: some seconds for a whole kernel. */
+static struct dv_error *load_sources(void)
+{
+	const char *build_id = plugin.kernel ? dv_kernel_build_id(plugin.kernel) : NULL;
+	_cleanup_free_ char *installed = plugin.options.debug_info ? NULL : dv_debug_file(build_id);
+	const char *path = plugin.options.debug_info ? plugin.options.debug_info : installed;
+	struct dv_error *err;
+
+	if (!plugin.kernel)
+		return NULL;
+	if (path) {
+		say("reading the kernel's debug information out of %s", path);
+		return dv_sources_open(path, build_id, &plugin.sources);
+	}
+	err = dv_sources_open(plugin.kernel_path, build_id, &plugin.sources);
+	dv_error_destroy(err); /* mostly a packed image */
 	return NULL;
 }
 
@@ -166,6 +187,7 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 		return start_look(id, arch);
 	DV_TRY(load_symbols(arch));
 	DV_TRY(check_functions());
+	DV_TRY(load_sources());
 	tracer.clock = dv_clock_choose(plugin.options.clock, (unsigned)info->system.max_vcpus, look_up);
 	if (tracer.clock.inexact_reason)
 		say("timestamps are %s and cannot be sought exactly: %s",
@@ -174,6 +196,7 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 	plugin.initrd_path = plugin.options.initrd ? strdup(plugin.options.initrd) : own_option("-initrd");
 	recorder.initrd = plugin.initrd_path;
 	recorder.follows_user_space = plugin.have_linux;
+	recorder.sources = plugin.sources;
 	recorder.kernel = plugin.kernel;
 	recorder.clock = tracer.clock.kind;
 	recorder.inexact_reason = tracer.clock.inexact_reason;

@@ -328,6 +328,7 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 	if (!r)
 		return dv_error_no_memory();
 	r->names = (struct dv_names){.arch = setup->arch, .kernel = setup->kernel, .options = setup->options};
+	r->names.sources = setup->sources;
 	if (setup->kernel)
 		r->names.stub_bytes = dv_entry_stub_bytes(setup->arch, setup->kernel);
 	err = open_all(r, setup);

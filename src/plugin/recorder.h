@@ -17,6 +17,7 @@ struct dv_recorder_setup {
 	const struct dv_plugin_options *options; /* borrowed, as are the next two */
 	const struct dv_arch *arch;
 	const struct dv_kernel *kernel; /* may be NULL */
+	const struct dv_sources *sources; /* may be NULL */
 	bool follows_user_space;	/* the tracer sends mappings */
 	const char *initrd;		/* may be NULL */
 	enum dv_trace_clock clock;

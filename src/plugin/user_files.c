@@ -351,6 +351,7 @@ void dv_user_files_describe(struct dv_user_files *files, uint64_t key, struct dv
 	} else if (symbol->vaddr == vaddr) {
 		ret->name = symbol->name;
 		ret->size_bytes = symbol->size_bytes;
+		dv_object_source(object, vaddr, &ret->file, &ret->line);
 	} else {
 		snprintf(files->text, sizeof(files->text), "%.500s+0x%" PRIx64, symbol->name, vaddr - symbol->vaddr);
 	}

@@ -2,6 +2,7 @@
 /* A user program's symbols: see object.h. */
 #include "symbols/object.h"
 
+#include "symbols/debuginfo.h"
 #include "symbols/unpack.h"
 
 #define MAX_DEBUGDATA_BYTES (64u << 20)
@@ -13,6 +14,7 @@ struct dv_object {
 	struct dv_vaddr_range plt[MAX_PLT];
 	size_t plt_count;
 	char *build_id;
+	struct dv_sources *sources; /* NULL: no DWARF */
 };
 
 /* .gnu_debugdata: an ELF with nothing but a .symtab, in xz ("MiniDebugInfo" in gdb's manual). */
@@ -50,7 +52,19 @@ static struct dv_error *add_all(const struct dv_elf *elf, const struct dv_elf *d
 	return dv_elf_add_plt(elf, symtab);
 }
 
-struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf *debug, struct dv_object **ret)
+static void add_sources(struct dv_object *object, const struct dv_elf *elf)
+{
+	struct dv_dwarf *dwarf = NULL;
+	struct dv_error *err = object->sources || !elf ? NULL : dv_dwarf_create(elf, &dwarf);
+
+	if (dwarf)
+		err = dv_sources_create(dwarf, &object->sources);
+	dv_dwarf_destroy(dwarf);
+	dv_error_destroy(err); /* names are worth having without lines */
+}
+
+static struct dv_error *create(const struct dv_elf *elf, const struct dv_elf *debug, bool with_sources,
+			       struct dv_object **ret)
 {
 	_cleanup_(dv_object_destroyp) struct dv_object *object = calloc(1, sizeof(*object));
 
@@ -59,6 +73,10 @@ struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf 
 	DV_TRY(dv_symtab_create(&object->symtab));
 	DV_TRY(add_all(elf, debug, object->symtab));
 	DV_TRY(dv_symtab_seal(object->symtab));
+	if (with_sources) {
+		add_sources(object, debug);
+		add_sources(object, elf);
+	}
 	object->segments = *dv_elf_segments(elf);
 	object->build_id = dv_elf_build_id(elf);
 	object->plt_count = dv_elf_plt_ranges(elf, object->plt, MAX_PLT);
@@ -66,11 +84,22 @@ struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf 
 	return NULL;
 }
 
+struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf *debug, struct dv_object **ret)
+{
+	return create(elf, debug, true, ret);
+}
+
+struct dv_error *dv_object_names(const struct dv_elf *elf, struct dv_object **ret)
+{
+	return create(elf, NULL, false, ret);
+}
+
 void dv_object_destroy(struct dv_object *object)
 {
 	if (!object)
 		return;
 	dv_symtab_destroy(object->symtab);
+	dv_sources_destroy(object->sources);
 	free(object->build_id);
 	free(object);
 }
@@ -104,6 +133,11 @@ bool dv_object_is_plt(const struct dv_object *object, uint64_t vaddr)
 const struct dv_symbol *dv_object_function_at(const struct dv_object *object, uint64_t vaddr)
 {
 	return dv_symtab_function_at(object->symtab, vaddr);
+}
+
+bool dv_object_source(const struct dv_object *object, uint64_t vaddr, const char **ret_file, uint32_t *ret_line)
+{
+	return object->sources && dv_sources_find(object->sources, vaddr, ret_file, ret_line);
 }
 
 const struct dv_symtab *dv_object_symtab(const struct dv_object *object)

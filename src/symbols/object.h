@@ -13,6 +13,8 @@ struct dv_object;
 
 /* debug: the file with its .symtab, or NULL. Errors: DV_ERROR_FORMAT, _NO_MEMORY. */
 struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf *debug, struct dv_object **ret);
+/* The same without the table of sources, which takes seconds for a kernel. */
+struct dv_error *dv_object_names(const struct dv_elf *elf, struct dv_object **ret);
 void dv_object_destroy(struct dv_object *object);
 DV_DEFINE_CLEANUP(struct dv_object, dv_object_destroy);
 
@@ -22,6 +24,8 @@ bool dv_object_vaddr(const struct dv_object *object, uint64_t offset_bytes, uint
 bool dv_object_is_plt(const struct dv_object *object, uint64_t vaddr);
 /* The function at a link-time address, or NULL. */
 const struct dv_symbol *dv_object_function_at(const struct dv_object *object, uint64_t vaddr);
+/* Where the function that begins at a link-time address is declared; false without DWARF. */
+bool dv_object_source(const struct dv_object *object, uint64_t vaddr, const char **ret_file, uint32_t *ret_line);
 const struct dv_symtab *dv_object_symtab(const struct dv_object *object);
 /* Lower-case hex, or NULL. */
 const char *dv_object_build_id(const struct dv_object *object);

@@ -4,6 +4,7 @@
 a static one, a stripped one, one on the ext4 partition of a qcow2, the virtio modules; each name against
 what nm says of the file."""
 import glob
+import json
 import lzma
 import os
 import subprocess
@@ -34,7 +35,7 @@ def programs(folder):
     if not os.path.exists(path('ondisk')):
         build(path('init'), ['init.c'], '-static')
         build(path('libguest.so'), ['library.c'], '-shared', '-fPIC')
-        build(path('dynamic'), ['dynamic.c'], '-pie', '-fPIE', '-L' + folder, '-lguest')
+        build(path('dynamic'), ['dynamic.c'], '-g', '-pie', '-fPIE', '-L' + folder, '-lguest')
         build(path('stripped'), ['dynamic.c', 'library.c'], '-static', '-s')
         build(path('ondisk'), ['dynamic.c', 'library.c'], '-static-pie', '-fPIE')
     return path
@@ -122,6 +123,16 @@ def check_file(functions, module, file, least):
     guest.check(least <= found, f'{module}: {least - found} are missing of {sorted(found)}')
 
 
+def check_lines(functions, module, source):
+    """Functions have the line of their definition."""
+    with open(os.path.join(SOURCES, source), encoding='ascii') as f:
+        lines = f.read().splitlines()
+    for name in ('main', 'outer', 'recurse'):
+        want = next(i for i, line in enumerate(lines, 1) if f'int {name}(' in line and not line.endswith(';'))
+        got = [(os.path.basename(f[5]), int(f[6])) for f in functions if f[4] == module and f[7] == name]
+        guest.check(got == [(source, want)], f'{name} is at {got}, not at {source}:{want}')
+
+
 def children(slices, name, comm):
     """Names of what is called directly from the first slice of that name, in order."""
     mine = sorted((s for s in slices if s.comm == comm), key=lambda s: (s.start, s.depth))
@@ -180,6 +191,7 @@ def names(series):
         check_file(functions, 'ondisk', path('ondisk'), {'main', 'outer', 'recurse', 'from_library', 'hidden'})
         stripped = [f[7] for f in functions if f[4] == 'stripped']
         guest.check(stripped and all(s.startswith('stripped+0x') for s in stripped), f'stripped has {stripped[:5]}')
+        check_lines(functions, 'dynamic', 'dynamic.c')
         check_calls(list(guest.read(out)))
         check_mappings(out)
         check_modules(out, functions, loaded)
@@ -187,5 +199,30 @@ def names(series):
     return run
 
 
+def where(file, *places):
+    out = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', '--json', file, *places], check=True,
+                         capture_output=True, text=True).stdout
+    return [[(f['function'], os.path.basename(f['file']), f['line'], f['inlined']) for f in place['frames']]
+            for place in json.loads(out)]
+
+
+def where_lists_what_is_inlined(folder):
+    program = build(os.path.join(folder, 'inlined'), ['inlined.c'], '-g')
+    with open(os.path.join(SOURCES, 'inlined.c'), encoding='ascii') as f:
+        line = {text.strip(): number for number, text in enumerate(f.read().splitlines(), 1)}
+    start = next(a for a, names in nm(program).items() if 'outermost' in names)
+    # The store is what is left of the three functions: it is looked for among the instructions.
+    text = subprocess.run(['objdump', '-d', '--disassemble=outermost', program], check=True, capture_output=True,
+                          text=True).stdout
+    store = next(int(l.split(':')[0], 16) for l in text.splitlines() if 'sink' in l)
+    want = [('innermost', 'inlined.c', line['sink = n;'], True), ('middle', 'inlined.c', line['innermost(n + 1);'], True),
+            ('outermost', 'inlined.c', line['middle(n);'], False)]
+    for place in (hex(store), f'outermost+{store - start}'):
+        guest.check(where(program, place) == [want], f'{place} is {where(program, place)}, not {want}')
+    nothing = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', program, 'nowhere'], capture_output=True,
+                             text=True)
+    guest.check(nothing.returncode == 1 and "no function 'nowhere' in " in nothing.stderr, nothing.stderr)
+
+
 if __name__ == '__main__':
-    guest.main([names('6.1'), names('6.12')])
+    guest.main([where_lists_what_is_inlined, names('6.1'), names('6.12')])

@@ -34,7 +34,7 @@ TEST(bad_options_are_named)
 	struct dv_plugin_options options;
 
 	CHECK_ERROR(parse("min_insn=3", &options), DV_ERROR_INVALID,
-		    "unknown option 'min_insn=3'; there are symbols_from, sysroot, initrd, disk, out, status, starting_from, stopping_at, "
+		    "unknown option 'min_insn=3'; there are symbols_from, sysroot, initrd, disk, debug_info, out, status, starting_from, stopping_at, "
 		    "during, min_insns, max_depth, ignore_below, clock, watch, capture");
 	CHECK_ERROR(parse("min_insns=many", &options), DV_ERROR_INVALID,
 		    "option min_insns: 'many' is not a number from 0 to 18446744073709551615");
