@@ -2,11 +2,11 @@
 # bash completion for dejaview
 _dejaview() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]} i
-	local filters='--symbols-from --starting-from --stopping-at --during --min-insns --max-depth --ignore-below'
+	local filters='--symbols-from --starting-from --stopping-at --during --min-insns --max-depth --ignore-below --sysroot --debug-info'
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek serve writes calls report graph query dump pack unpack --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek where serve writes calls report graph query dump pack unpack --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -21,7 +21,7 @@ _dejaview() {
 		fi
 	done
 	case $prev in
-	-o | --output | --symbols-from | --image | --qemu | --source)
+	-o | --output | --symbols-from | --sysroot | --debug-info | --image | --qemu | --source)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -53,6 +53,7 @@ _dejaview() {
 	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
 	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
+	where) options+=' --debug-info --json' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then
