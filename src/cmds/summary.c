@@ -121,6 +121,14 @@ static void take_top(struct pass *pass)
 	}
 }
 
+static void count_console(struct dv_summary *summary)
+{
+	const struct dv_console_line *lines = dv_trace_reader_console_lines(summary->reader);
+
+	for (size_t i = 0; i < dv_trace_reader_console_line_count(summary->reader); i++)
+		summary->console_lines[lines[i].source]++;
+}
+
 static struct dv_error *count_threads(struct dv_summary *summary)
 {
 	_cleanup_(dv_map_deinit) struct dv_map threads = DV_MAP_INIT, processes = DV_MAP_INIT;
@@ -170,6 +178,7 @@ struct dv_error *dv_summary_of_trace(const char *path, struct dv_summary *ret)
 
 	DV_TRY(dv_trace_reader_open(path, &summary.reader));
 	DV_TRY(count_threads(&summary));
+	count_console(&summary);
 	take_returns(&summary);
 	err = dv_trace_reader_slices(summary.reader, add_slice, &pass);
 	if (!err && pass.no_memory)
@@ -293,6 +302,22 @@ static json_t *returns_to_json(const struct dv_summary_returns *r)
 			 (json_int_t)r->unmatched);
 }
 
+static void print_console(FILE *to, const struct dv_summary *summary)
+{
+	static const char *const sources[DV_CONSOLE_SOURCES] = DV_CONSOLE_SOURCE_NAMES;
+	const char *before = "console       ";
+
+	for (size_t i = 0; i < DV_CONSOLE_SOURCES; i++) {
+		if (!summary->console_lines[i])
+			continue;
+		fprintf(to, "%s%" PRIu64 " %s by %s", before, summary->console_lines[i],
+			summary->console_lines[i] == 1 ? "line" : "lines", sources[i]);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc('\n', to);
+}
+
 void dv_summary_print(FILE *to, const struct dv_summary *summary)
 {
 	const struct dv_trace_metadata *metadata = dv_trace_reader_metadata(summary->reader);
@@ -306,12 +331,23 @@ void dv_summary_print(FILE *to, const struct dv_summary *summary)
 		dv_format_count(summary->exceptions, b));
 	fprintf(to, "threads       %s (%s processes), %s context switches\n", dv_format_count(summary->threads, a),
 		dv_format_count(summary->processes, b), dv_format_count(metadata->switches, c));
+	print_console(to, summary);
 	print_stacks(to, summary);
 	fprintf(to, "trace         %s, %.2f bytes per call\n", dv_format_bytes(metadata->file_bytes, a),
 		(double)metadata->file_bytes / (double)(summary->slices ? summary->slices : 1));
 	print_state(to, summary);
 	if (summary->top_len)
 		print_top(to, summary);
+}
+
+static json_t *console_to_json(const struct dv_summary *summary)
+{
+	static const char *const sources[DV_CONSOLE_SOURCES] = DV_CONSOLE_SOURCE_NAMES;
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < DV_CONSOLE_SOURCES; i++)
+		json_object_set_new(json, sources[i], json_integer((json_int_t)summary->console_lines[i]));
+	return json;
 }
 
 struct dv_error *dv_summary_to_json(const struct dv_summary *summary, json_t **ret)
@@ -328,7 +364,7 @@ struct dv_error *dv_summary_to_json(const struct dv_summary *summary, json_t **r
 						     "own_icount", (json_int_t)function->own_icount, "cpu_icount",
 						     (json_int_t)function->cpu_icount));
 	}
-	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:b, s:s*, s:s*, s:s*, s:b, s:s*, s:o}",
+	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:s, s:b, s:s*, s:s*, s:s*, s:b, s:s*, s:o}",
 			 "last_icount", (json_int_t)metadata->last_icount,
 			 "slices", (json_int_t)summary->slices,
 			 "user_slices", (json_int_t)summary->user_slices,
@@ -338,6 +374,7 @@ struct dv_error *dv_summary_to_json(const struct dv_summary *summary, json_t **r
 			 "threads", (json_int_t)summary->threads,
 			 "processes", (json_int_t)summary->processes,
 			 "switches", (json_int_t)metadata->switches,
+			 "console_lines", console_to_json(summary),
 			 "bytes", (json_int_t)metadata->file_bytes,
 			 "clock", metadata->clock == DV_TRACE_CLOCK_ICOUNT ? "icount" : "host-ns",
 			 "exact", (int)metadata->exact,

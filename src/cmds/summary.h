@@ -22,6 +22,7 @@ struct dv_summary {
 	uint64_t slices;
 	uint64_t user_slices, interrupts, exceptions, syscalls;
 	uint64_t threads, processes;
+	uint64_t console_lines[DV_CONSOLE_SOURCES];
 	uint64_t own_icount; /* of all slices together */
 	uint32_t max_depth;  /* frames of one thread at once */
 	struct dv_summary_returns {
