@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -22,6 +23,7 @@
 #define SLIDE_PAGE_BYTES 4096
 #define SLIDE_PIECE_BYTES 32
 #define GDB_GRACE_MS 300
+#define MI_TIMEOUT_MS 60000
 #define SCRIPT "dejaview.py"
 
 int dv_session_terminal_fd(const struct dv_session *session)
@@ -337,21 +339,28 @@ static struct dv_error *start(struct dv_session *s, const struct dv_gdb_options 
 	return dv_process_start(&process, &s->gdb);
 }
 
-struct dv_error *dv_session_start_gdb(struct dv_session *session, const struct dv_gdb_options *options)
+/*
+ * A terminal whose other end nobody has open reads as hung up: ours is closed when gdb has opened its own, which
+ * the first thing that it says there shows.
+ */
+static struct dv_error *wait_for_mi(struct dv_session *s)
+{
+	struct pollfd fds[] = {{.fd = s->mi_fd, .events = POLLIN}, {.fd = s->gdb.pidfd, .events = POLLIN}};
+
+	if (poll(fds, DV_ARRAY_SIZE(fds), MI_TIMEOUT_MS) < 0 && errno != EINTR)
+		return dv_error_os(errno, "gdb's machine interface");
+	if (fds[0].revents & POLLIN)
+		return NULL;
+	return dv_error_new(DV_ERROR_EXITED, fds[1].revents ? "gdb ended as soon as it was started" :
+							      "gdb did not open its machine interface");
+}
+
+static struct dv_error *start_first(struct dv_session *session, const struct dv_gdb_options *options,
+				    const char *script, int slave)
 {
 	static const char *const usual[] = {"gdb-multiarch", "gdb"};
-	_cleanup_close_ int slave = -1, mi_slave = -1;
-	char tty[64], mi_tty[64] = "";
 	struct dv_error *err;
-	const char *script;
 
-	DV_TRY(open_terminal(&session->terminal_fd, &slave, tty));
-	if (options->mi) {
-		DV_TRY(open_terminal(&session->mi_fd, &mi_slave, mi_tty));
-		make_raw(mi_slave);
-	}
-	dv_session_resize(session, options->rows, options->columns);
-	DV_TRY(write_script(session, options, mi_tty, &script));
 	if (options->gdb)
 		return start(session, options, options->gdb, script, slave);
 	err = start(session, options, usual[0], script, slave);
@@ -364,6 +373,23 @@ struct dv_error *dv_session_start_gdb(struct dv_session *session, const struct d
 		err = dv_error_new(DV_ERROR_NOT_FOUND, "gdb is missing: install the package gdb");
 	}
 	return err;
+}
+
+struct dv_error *dv_session_start_gdb(struct dv_session *session, const struct dv_gdb_options *options)
+{
+	_cleanup_close_ int slave = -1, mi_slave = -1;
+	char tty[64], mi_tty[64] = "";
+	const char *script;
+
+	DV_TRY(open_terminal(&session->terminal_fd, &slave, tty));
+	if (options->mi) {
+		DV_TRY(open_terminal(&session->mi_fd, &mi_slave, mi_tty));
+		make_raw(mi_slave);
+	}
+	dv_session_resize(session, options->rows, options->columns);
+	DV_TRY(write_script(session, options, mi_tty, &script));
+	DV_TRY(start_first(session, options, script, slave));
+	return options->mi ? wait_for_mi(session) : NULL;
 }
 
 void session_gdb_deinit(struct dv_session *s)
