@@ -62,6 +62,7 @@ static void store_result(struct request *request, unsigned long value)
 
 static void *help(void *unused)
 {
+	pthread_setname_np(pthread_self(), "helper");
 	for (;;) {
 		struct request *request = atomic_exchange(&for_helper, NULL);
 
@@ -97,7 +98,6 @@ int main(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("late-writer: start\n");
 	pthread_create(&helper, NULL, help, NULL);
-	pthread_setname_np(helper, "helper");
 	for (int round = 0;; round++)
 		serve(round);
 }
