@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek where serve writes calls report graph query dump pack unpack --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek where serve writes calls dap report graph query dump pack unpack --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -54,6 +54,7 @@ _dejaview() {
 	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
 	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
 	where) options+=' --debug-info --json' ;;
+	dap) options+=' --port' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then

@@ -20,6 +20,7 @@ int dv_cmd_graph(int argc, char **argv);
 int dv_cmd_report_verb(int argc, char **argv); /* dejaview report */
 int dv_cmd_query(int argc, char **argv);
 int dv_cmd_seek(int argc, char **argv);
+int dv_cmd_dap(int argc, char **argv);
 int dv_cmd_serve(int argc, char **argv);
 int dv_cmd_calls(int argc, char **argv);
 int dv_cmd_unpack(int argc, char **argv);

@@ -25,6 +25,7 @@ static const struct verb {
 	{"dump", dv_cmd_dump, "a trace as text, folded stacks or Chrome's JSON"},
 	{"pack", dv_cmd_pack, "a recording as one file, to be replayed elsewhere"},
 	{"unpack", dv_cmd_unpack, "a packed recording as a recording again"},
+	{"dap", dv_cmd_dap, "a debug adapter for editors"},
 	{"info", dv_cmd_info, "say what a recording or a trace holds"},
 };
 
