@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * seek_test RECORDING [SPREAD [NEAR [ROUNDS]]]: takes slices of the recording's trace, spread over all
- * of it and next to interrupts and exceptions, and seeks to the start of each, several times: the guest must
- * stand on the function's first instruction.
+ * of it and next to interrupts, exceptions and system calls, and seeks to the start of each, several times:
+ * the guest must stand on the function's first instruction.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct probes {
 
 static bool is_event(uint8_t kind)
 {
-	return kind == DV_SLICE_INTERRUPT || kind == DV_SLICE_EXCEPTION;
+	return kind == DV_SLICE_INTERRUPT || kind == DV_SLICE_EXCEPTION || kind == DV_SLICE_SYSCALL;
 }
 
 struct want {
@@ -35,7 +35,7 @@ struct want {
 	struct probes *probes;
 	uint64_t seen, every; /* spread: every so-manyeth slice */
 	uint64_t seen_near, every_near;
-	uint64_t *events;     /* icounts of interrupts and exceptions, in order; first pass */
+	uint64_t *events;     /* icounts of interrupts, exceptions and system calls, in order; first pass */
 	size_t events_len, events_cap;
 	uint64_t end;
 	bool collecting;
