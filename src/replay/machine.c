@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "replay/machine.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,32 +13,6 @@
 #define QMP_TIMEOUT_MS 20000
 #define START_TIMEOUT_MS 60000
 #define BACKGROUND_NICE 10
-
-/* Plain files only, as nothing else is ever put there. */
-static void remove_dir(const char *path)
-{
-	DIR *dir = path ? opendir(path) : NULL;
-	struct dirent *entry;
-
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
-		unlinkat(dirfd(dir), entry->d_name, 0);
-	closedir(dir);
-	rmdir(path);
-}
-
-static struct dv_error *make_temporary(const char *parent, const char *template, char **ret)
-{
-	_cleanup_free_ char *path = dv_path_join(parent, template);
-
-	if (!path)
-		return dv_error_no_memory();
-	if (!mkdtemp(path))
-		return dv_error_os(errno, "%s: cannot make a temporary folder", parent);
-	*ret = dv_steal(path);
-	return NULL;
-}
 
 static struct dv_error *copy_into(const char *folder, const char *name, const char *to_folder)
 {
@@ -59,19 +32,20 @@ static struct dv_error *make_disks(struct dv_machine *m, const struct dv_machine
 
 	if (options->layer)
 		return NULL;
-	err = make_temporary(r->folder, ".replay-XXXXXX", &m->disks_dir);
+	err = dv_scratch_create(r->folder, ".replay-", &m->disks);
 	if (err) {
-		const char *tmp = getenv("TMPDIR") ?: "/tmp";
+		_cleanup_free_ char *cache = NULL;
 
 		dv_error_destroy(err);
-		DV_TRY(make_temporary(tmp, "dejaview-disks-XXXXXX", &m->disks_dir));
+		DV_TRY(dv_scratch_cache(&cache));
+		DV_TRY(dv_scratch_create(cache, "replay-", &m->disks));
 	}
 	if (options->checkpoints)
-		return dv_qemu_layer_create(r->plan, m->disks_dir);
-	DV_TRY(copy_into(r->folder, DV_QEMU_SNAPSHOTS, m->disks_dir));
+		return dv_qemu_layer_create(r->plan, m->disks.path);
+	DV_TRY(copy_into(r->folder, DV_QEMU_SNAPSHOTS, m->disks.path));
 	for (size_t i = 0; i < r->plan->images_len; i++)
 		if (r->plan->images[i].overlay)
-			DV_TRY(copy_into(r->folder, r->plan->images[i].overlay, m->disks_dir));
+			DV_TRY(copy_into(r->folder, r->plan->images[i].overlay, m->disks.path));
 	return NULL;
 }
 
@@ -97,7 +71,7 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 		.mode = options->mode,
 		.folder = m->recording->folder,
 		.binary = options->qemu,
-		.disks = options->layer ?: m->disks_dir,
+		.disks = options->layer ?: m->disks.path,
 		.snapshot = options->snapshot,
 		.plugin = options->plugin,
 		.qmp_socket = qmp_socket,
@@ -178,13 +152,13 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 	char **argv = NULL;
 	struct dv_error *err;
 
-	DV_TRY(make_temporary("/tmp", "dejaview-XXXXXX", &m->run_dir));
+	DV_TRY(dv_scratch_create_short(&m->run));
 	if (options->mode == DV_QEMU_REPLAY)
 		DV_TRY(make_disks(m, options));
-	qmp_socket = dv_path_join(m->run_dir, "qmp");
+	qmp_socket = dv_path_join(m->run.path, "qmp");
 	errors = options->mode == DV_QEMU_RECORD ? dv_recording_path(m->recording, DV_RECORDING_QEMU_LOG)
-						 : dv_path_join(m->run_dir, "stderr");
-	m->gdb_socket = options->gdb ? dv_path_join(m->run_dir, "gdb") : NULL;
+						 : dv_path_join(m->run.path, "stderr");
+	m->gdb_socket = options->gdb ? dv_path_join(m->run.path, "gdb") : NULL;
 	if (!qmp_socket || !errors || (options->gdb && !m->gdb_socket))
 		return dv_error_no_memory();
 	DV_TRY(make_argv(m, options, qmp_socket, &argv));
@@ -221,17 +195,15 @@ void dv_machine_deinit(struct dv_machine *machine)
 {
 	dv_qmp_destroy(machine->qmp);
 	dv_process_deinit(&machine->process);
-	remove_dir(machine->disks_dir);
-	remove_dir(machine->run_dir);
-	free(machine->disks_dir);
-	free(machine->run_dir);
+	dv_scratch_remove(&machine->disks);
+	dv_scratch_remove(&machine->run);
 	free(machine->gdb_socket);
 	*machine = (struct dv_machine)DV_MACHINE_INIT;
 }
 
 char *dv_machine_status_path(const struct dv_machine *machine)
 {
-	return dv_path_join(machine->run_dir, "status");
+	return dv_path_join(machine->run.path, "status");
 }
 
 struct dv_error *dv_machine_quit(struct dv_machine *machine, int timeout_ms)

@@ -15,17 +15,18 @@
 #include "replay/checkpoints.h"
 #include "replay/qmp.h"
 #include "replay/recording.h"
+#include "replay/scratch.h"
 
 struct dv_machine {
 	const struct dv_recording *recording; /* borrowed */
 	struct dv_process process;
 	struct dv_qmp *qmp;
-	char *run_dir;	  /* short, for sockets and the status page; removed at the end */
-	char *disks_dir;  /* of a replay; removed at the end */
+	struct dv_scratch run;	 /* short, for sockets and the status page; removed at the end */
+	struct dv_scratch disks; /* of a replay; removed at the end */
 	char *gdb_socket; /* NULL without one */
 };
 
-#define DV_MACHINE_INIT {.process = DV_PROCESS_INIT}
+#define DV_MACHINE_INIT {.process = DV_PROCESS_INIT, .run = DV_SCRATCH_INIT, .disks = DV_SCRATCH_INIT}
 
 struct dv_machine_options {
 	enum dv_qemu_mode mode;
@@ -53,7 +54,7 @@ struct dv_error *dv_machine_start(const struct dv_recording *recording, const st
 void dv_machine_deinit(struct dv_machine *machine);
 #define _cleanup_machine_ _cleanup_(dv_machine_deinit)
 
-/* "RUN_DIR/status": where the plugin keeps its counters (trace/status.h). free(). */
+/* "RUN/status": where the plugin keeps its counters (trace/status.h). free(). */
 char *dv_machine_status_path(const struct dv_machine *machine);
 
 /* Asks QEMU to quit and waits for its end; kills it after timeout_ms. Errors: as dv_process_check(). */

@@ -231,7 +231,7 @@ const char *dv_timeline_gdb_socket(const struct dv_timeline *timeline)
 
 const char *dv_timeline_run_dir(const struct dv_timeline *timeline)
 {
-	return timeline->run_dir;
+	return timeline->run.path;
 }
 
 bool timeline_shall_stop(struct dv_timeline *t, bool also_for_others)
@@ -456,21 +456,8 @@ static struct dv_error *start_thread(pthread_t *ret, void *(*run)(void *), struc
 
 static struct dv_error *make_run_dir(struct dv_timeline *t)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	_cleanup_buf_ struct dv_buf path = DV_BUF_INIT;
-
-	/* Short: a socket's path has 107 bytes. */
-	dv_buf_printf(&path, "%s/dejaview-XXXXXX", runtime && *runtime == '/' && strlen(runtime) < 60 ? runtime : "/tmp");
-	t->run_dir = dv_buf_steal_string(&path);
-	if (!t->run_dir)
-		return dv_error_no_memory();
-	if (!mkdtemp(t->run_dir)) {
-		struct dv_error *err = dv_error_os(errno, "%s: cannot make a temporary folder", t->run_dir);
-
-		free(dv_steal(t->run_dir));
-		return err;
-	}
-	t->gdb_socket = dv_path_join(t->run_dir, "gdb");
+	DV_TRY(dv_scratch_create_short(&t->run));
+	t->gdb_socket = dv_path_join(t->run.path, "gdb");
 	return t->gdb_socket ? dv_gdb_server_init(t->gdb_socket, &t->server) : dv_error_no_memory();
 }
 
@@ -546,8 +533,7 @@ void dv_timeline_destroy(struct dv_timeline *timeline)
 	dv_gdb_server_deinit(&t->server);
 	if (t->gdb_socket)
 		unlink(t->gdb_socket);
-	if (t->run_dir)
-		rmdir(t->run_dir);
+	dv_scratch_remove(&t->run);
 	if (t->wake_fd >= 0)
 		close(t->wake_fd);
 	pthread_mutex_destroy(&t->lock);
@@ -557,7 +543,6 @@ void dv_timeline_destroy(struct dv_timeline *timeline)
 	free(t->window);
 	free(t->gdb_features);
 	free(t->gdb_socket);
-	free(t->run_dir);
 	free(t);
 }
 

@@ -56,7 +56,8 @@ struct subscriber {
 struct dv_timeline {
 	const struct dv_recording *recording;
 	struct dv_timeline_options options;
-	char *run_dir, *gdb_socket;
+	struct dv_scratch run;
+	char *gdb_socket;
 	uint64_t end_icount; /* the place that is called the end */
 
 	pthread_t thread, maker;

@@ -15,6 +15,8 @@ fi
 dir=$(mktemp -d "${TMPDIR:-/tmp}/dejaview-test-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+mkdir run && chmod 700 run
+export XDG_RUNTIME_DIR=$dir/run
 n=0
 ok() { # ok WHAT COMMAND...
 	local what=$1
@@ -67,6 +69,23 @@ kill -9 $pid
 wait $pid 2>/dev/null
 ok 'a killed one is repaired' bash -c "$dejaview info k.dejaview | grep -q repaired"
 ok 'and replays to its end' timeout 300 "$dejaview" trace --quiet k.dejaview
+reaches_the_cut() {
+	"$dejaview" info --json k.dejaview | python3 -c 'import json, sys
+r = json.load(sys.stdin)
+sys.exit(r["last_icount"] - r["trace"]["last_icount"] > 1000)'
+}
+ok 'the trace goes up to the cut' reaches_the_cut
+ok 'what it left is removed' test -z "$(ls -A run)"
+"$dejaview" trace --quiet k.dejaview </dev/null >/dev/null 2>&1 &
+pid=$!
+for ((i = 0; i < 600; i++)); do
+	compgen -G 'k.dejaview/.replay-*/*' >/dev/null && break
+	sleep 0.1
+done
+kill -9 $pid
+wait $pid 2>/dev/null
+ok 'and so is what a killed replay left, by the next' bash -c "timeout 300 $dejaview seek k.dejaview 200000000 &&
+	test -z \"\$(ls -A run; find k.dejaview -name '.replay-*')\""
 
 # A disk: its base image may move, not change.
 qemu-img create -q -f raw disk.img 16M

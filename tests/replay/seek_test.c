@@ -41,13 +41,16 @@ struct want {
 	bool collecting;
 };
 
-static void add(struct want *w, uint64_t icount, uint32_t function, uint8_t kind, bool near)
+/* Where a library's function was in that process is what the trace's mappings say. */
+static void add(struct want *w, const struct dv_trace_event *e, bool near)
 {
-	const struct dv_trace_reader_function *f = dv_trace_reader_function(w->reader, function);
+	const struct dv_trace_reader_function *f = dv_trace_reader_function(w->reader, e->function);
+	uint64_t vaddr;
 
-	if (w->probes->len < MAX_PROBES && f && icount < w->end)
+	if (w->probes->len < MAX_PROBES && f && e->icount < w->end &&
+	    dv_trace_reader_entry_vaddr(w->reader, e->function, e->thread_id, e->icount, &vaddr))
 		w->probes->rows[w->probes->len++] = (struct probe){
-			.icount = icount, .vaddr = f->is.vaddr, .kind = kind, .near = near,
+			.icount = e->icount, .vaddr = vaddr, .kind = e->kind, .near = near,
 			.user = f->is.space == DV_FUNCTION_USER};
 }
 
@@ -88,9 +91,9 @@ static void take(struct want *w, const struct dv_trace_event *e)
 		return;
 	}
 	if (w->every && w->seen++ % w->every == w->every / 2)
-		add(w, e->icount, e->function, e->kind, false);
+		add(w, e, false);
 	if (w->every_near && near_event(w, e->icount) && w->seen_near++ % w->every_near == w->every_near / 2)
-		add(w, e->icount, e->function, e->kind, true);
+		add(w, e, true);
 }
 
 static struct dv_error *pass(struct want *w)

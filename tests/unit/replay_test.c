@@ -2,13 +2,16 @@
 /* The log's walk and repair, manifests, and the two clients against a peer on a socket pair. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/io.h"
 #include "replay/gdbremote.h"
 #include "replay/log.h"
 #include "replay/qmp.h"
 #include "replay/recording.h"
+#include "replay/scratch.h"
 #include "test.h"
 
 #define HEAD(v0, v1, v2, v3) v0, v1, v2, v3, 0, 0, 0, 0, 0, 0, 0, 0
@@ -222,4 +225,50 @@ TEST(gdb_reads_memory)
 	CHECK_ERROR(dv_gdb_read_memory(gdb, 0x1000, bytes, 1), DV_ERROR_PROTOCOL,
 		    "gdb stub: m1000,1: 2 digits");
 	dv_gdb_destroy(gdb);
+}
+
+static bool exists(const char *path)
+{
+	return !access(path, F_OK);
+}
+
+TEST(scratch_folders_of_the_dead_are_removed)
+{
+	const char *dir = test_dir();
+	_cleanup_free_ char *left = dv_path_join(dir, ".replay-AbCdEf"), *other = dv_path_join(dir, ".replay-AbCdEfG");
+	_cleanup_free_ char *file = dv_path_join(left, "disk.qcow2");
+	struct dv_scratch first, second;
+	_cleanup_free_ char *mine = NULL;
+
+	CHECK(!mkdir(left, 0700) && !mkdir(other, 0700));
+	CHECK_OK(dv_replace_file(file, "x", 1, 0600));
+	CHECK_OK(dv_scratch_create(dir, ".replay-", &first));
+	CHECK(!exists(left));
+	CHECK(exists(other)); /* not a name of ours */
+	mine = dv_path_join(first.path, "status");
+	CHECK_OK(dv_replace_file(mine, "x", 1, 0600));
+	/* One whose maker lives stays. */
+	CHECK_OK(dv_scratch_create(dir, ".replay-", &second));
+	CHECK(exists(mine));
+	dv_scratch_remove(&first);
+	CHECK(!exists(mine) && !first.path);
+	dv_scratch_remove(&first);
+	dv_scratch_remove(&second);
+	rmdir(other);
+}
+
+TEST(scratch_folders_with_short_paths)
+{
+	const char *dir = test_dir();
+	struct dv_scratch scratch;
+
+	setenv("XDG_RUNTIME_DIR", dir, 1);
+	CHECK_OK(dv_scratch_create_short(&scratch));
+	CHECK(!strncmp(scratch.path, dir, strlen(dir)));
+	dv_scratch_remove(&scratch);
+	setenv("XDG_RUNTIME_DIR", "/nowhere", 1);
+	setenv("XDG_CACHE_HOME", dir, 1);
+	CHECK_OK(dv_scratch_create_short(&scratch));
+	CHECK(strstr(scratch.path, "/dejaview/run/dejaview-"));
+	dv_scratch_remove(&scratch);
 }
