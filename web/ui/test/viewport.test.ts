@@ -2,6 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { between, clamp, frame, length, minSpan, pan, reveal, toIcount, toPx, zoomAt } from '../src/timeline/viewport.ts';
+import { clockOf } from '../src/timeline/clock.ts';
 import { niceStep, ruler } from '../src/timeline/ruler.ts';
 
 const bounds = { from: 0, to: 2_800_000_000 };
@@ -102,6 +103,21 @@ test('labels tell neighbours apart at every zoom', () => {
 });
 
 test('the axis in seconds', () => {
-	const r = ruler({ from: 0, to: 2e9 }, 1000, 1e9);
+	const r = ruler({ from: 0, to: 2e9 }, 1000, (n) => n / 1e9);
 	assert.equal(r.ticks[1]?.label, '0.2 s');
+	assert.equal(new Set(r.ticks.map((t) => t.label)).size, r.ticks.length);
+});
+
+test('the guest\'s clock is what its kernel printed', () => {
+	const clock = clockOf([
+		{ icount: 100, text: '[    0.000000] Linux version' }, { icount: 1000, text: '[    1.000000] a' }, { icount: 1500, text: 'no time' },
+		{ icount: 2000, text: '[    3.000000] b' }, { icount: 2500, text: '[    2.000000] printed again' }, { icount: 4000, text: '[    4.000000] c' },
+	]);
+	assert.ok(clock);
+	assert.equal(clock(1000), 1);
+	assert.equal(clock(1500), 2);
+	assert.equal(clock(3000), 3.5);
+	assert.equal(clock(6000), 5);
+	assert.equal(clock(0), 0);
+	assert.equal(clockOf([{ icount: 5, text: '[    1.000000] a' }]), undefined);
 });

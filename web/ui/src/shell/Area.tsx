@@ -155,9 +155,9 @@ export function Area(): JSX.Element {
 				</div>
 				{mode.value === 'flame' && (flame.error ? <ErrorText error={flame.error} what="The flame graph could not be made" />
 					: flame.value && flame.value.rows > 1 ? <Flame frame={flame.value} pick={(fn) => (picked.value = fn)} />
-						: flame.value ? <Empty title="No call begins in this area" /> : <Waiting progress={flame.progress} />)}
+						: flame.value ? <Empty title="No call begins in this area" /> : <Waiting progress={flame.progress} cancel={flame.cancel} />)}
 				{mode.value === 'table' && (stats.error ? <ErrorText error={stats.error} what="The table could not be made" />
-					: stats.value ? <Table stats={stats.value} /> : <Waiting progress={stats.progress} />)}
+					: stats.value ? <Table stats={stats.value} /> : <Waiting progress={stats.progress} cancel={stats.cancel} />)}
 			</div>
 			<aside class="area-side" aria-label="Callers and callees">{picked.value === undefined || picked.value === none ? <p class="dim">Click a function to see who calls it and what it calls.</p> : <Around fn={picked.value} place={params} />}</aside>
 		</div>

@@ -5,7 +5,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { JSX } from 'preact';
 import type { ConsoleLine } from '../../../client/src/protocol.ts';
 import { exact } from '../lib/format.ts';
-import { bounds, client, cursor, goTo, here, report, trace, view, whereReplay } from '../state/app.ts';
+import { bounds, cursor, goTo, here, report, trace, view, whereReplay } from '../state/app.ts';
+import { lines, loadConsole } from '../state/console.ts';
 import { debugAt, whyNoDebugger } from '../state/debug.ts';
 import { toClipboard } from '../state/copy.ts';
 import { reveal } from '../timeline/viewport.ts';
@@ -13,26 +14,6 @@ import { Empty } from './bits.tsx';
 import { VList } from './VList.tsx';
 
 const filter = signal('');
-const chunk = 1000;
-/** All lines that were read so far, in order. */
-const lines = signal<readonly ConsoleLine[]>([]);
-const loadedFor = signal<string | undefined>(undefined);
-
-async function load(signal: AbortSignal): Promise<void> {
-	const identity = trace.value?.identity;
-	if (!identity || loadedFor.value === identity)
-		return;
-	const all: ConsoleLine[] = [];
-	for (let row = 0; ; row += chunk) {
-		const answer = await client.request('console', { row, count: chunk }, { signal });
-		all.push(...answer.lines);
-		lines.value = [...all];
-		if (answer.lines.length < chunk || all.length >= answer.total)
-			break;
-	}
-	loadedFor.value = identity;
-}
-
 /** The last line printed at or before a moment. */
 export function lineAt(list: readonly ConsoleLine[], at: number): number {
 	let low = 0;
@@ -54,7 +35,7 @@ export function Console(): JSX.Element {
 	const [follow, setFollow] = useState(true);
 	useEffect(() => {
 		const controller = new AbortController();
-		load(controller.signal).catch((error: unknown) => report('The console could not be read', error));
+		loadConsole(controller.signal).catch((error: unknown) => report('The console could not be read', error));
 		return () => controller.abort();
 	}, [trace.value?.identity]);
 	const text = filter.value.toLowerCase();

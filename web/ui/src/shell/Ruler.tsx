@@ -2,10 +2,12 @@
 // The axis: instructions or seconds, flags of marks, the replay's handle, the cursor. A click says where
 // "here" is; a drag selects an area.
 import { signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { JSX } from 'preact';
 import { exact } from '../lib/format.ts';
 import { icount } from '../lib/types.ts';
-import { bounds, cursor, drawerOpen, filter, insnsPerSecond, marks, replay, replayTarget, selection, tab, view, whereReplay } from '../state/app.ts';
+import { bounds, cursor, drawerOpen, filter, marks, phase, replay, replayTarget, report, selection, tab, view, whereReplay } from '../state/app.ts';
+import { loadConsole, secondsAt } from '../state/console.ts';
 import { settings } from '../state/settings.ts';
 import { ruler } from '../timeline/ruler.ts';
 import { toIcount, toPx, zoomAt } from '../timeline/viewport.ts';
@@ -51,7 +53,15 @@ const offset = (e: MouseEvent & { readonly currentTarget: EventTarget }): number
 export function Ruler({ width }: { readonly width: number }): JSX.Element {
 	const v = view.value;
 	const w = Math.max(1, width);
-	const scale = ruler(v, w, settings.value.axis === 'seconds' ? insnsPerSecond.value : undefined);
+	const inSeconds = settings.value.axis === 'seconds';
+	const ready = phase.value === 'ready';
+	useEffect(() => {
+		const controller = new AbortController();
+		if (inSeconds && ready)
+			loadConsole(controller.signal).catch((error: unknown) => report('The guest\'s clock could not be read', error));
+		return () => controller.abort();
+	}, [inSeconds, ready]);
+	const scale = ruler(v, w, inSeconds ? secondsAt.value : undefined);
 	const at = over.value;
 	const place = (i: number | undefined): number | undefined => {
 		const x = i === undefined ? undefined : toPx(v, w, i);

@@ -7,7 +7,7 @@ import { short, exact } from '../lib/format.ts';
 import { icount, Kind } from '../lib/types.ts';
 import type { Icount } from '../lib/types.ts';
 import {
-	bounds, cursor, functions, goTo, openThread, page, search, selection, stopAnimation, threadById, togglePin, view,
+	bounds, cursor, functions, goTo, lit, openThread, page, search, selection, stopAnimation, threadById, togglePin, view,
 } from '../state/app.ts';
 import { motion } from '../state/commands.ts';
 import { debugAt, whyNoDebugger } from '../state/debug.ts';
@@ -165,7 +165,7 @@ export function Stage(): JSX.Element {
 		});
 		timeline.current = t;
 		// What tests and bench/ui measure by.
-		(window as unknown as { dejaview: unknown }).dejaview = { timeline: t, view, selection };
+		(window as unknown as { dejaview: unknown }).dejaview = { timeline: t, view, selection, lit };
 		const timer = setInterval(() => busy.current?.classList.toggle('on', t.feed.busy), 100);
 		return () => {
 			clearInterval(timer);

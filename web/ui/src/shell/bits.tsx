@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Small pieces that several panes are made of.
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Cost, Progress, Slice } from '../../../client/src/protocol.ts';
 import { isCancelled, RequestError } from '../../../client/src/client.ts';
 import { exact, percent, short } from '../lib/format.ts';
@@ -11,27 +11,33 @@ import type { Icount } from '../lib/types.ts';
 import { css } from '../timeline/colours.ts';
 import { reveal } from '../timeline/viewport.ts';
 
-export type Loaded<T> = { readonly value: T | undefined; readonly error: RequestError | undefined; readonly progress: Progress | undefined };
+export type Loaded<T> = { readonly value: T | undefined; readonly error: RequestError | undefined; readonly progress: Progress | undefined; readonly cancel: () => void };
 
 /** Asks when a key changes; what was asked before is cancelled. The old answer stays until the new one is there. */
 export function useAsk<T>(key: string | undefined, ask: (signal: AbortSignal, progress: (p: Progress) => void) => Promise<T>): Loaded<T> {
-	const [state, set] = useState<Loaded<T> & { readonly key: string | undefined }>({ key: undefined, value: undefined, error: undefined, progress: undefined });
+	const nothing = { value: undefined, error: undefined, progress: undefined };
+	const [state, set] = useState<Omit<Loaded<T>, 'cancel'>>(nothing);
+	const running = useRef<AbortController>();
 	useEffect(() => {
 		if (key === undefined) {
-			set({ key, value: undefined, error: undefined, progress: undefined });
+			set(nothing);
 			return undefined;
 		}
-		const controller = new AbortController();
+		const controller = (running.current = new AbortController());
 		ask(controller.signal, (progress) => set((old) => ({ ...old, progress }))).then(
-			(value) => !controller.signal.aborted && set({ key, value, error: undefined, progress: undefined }),
+			(value) => !controller.signal.aborted && set({ value, error: undefined, progress: undefined }),
 			(error: unknown) => {
 				if (isCancelled(error) || controller.signal.aborted)
 					return;
-				set({ key, value: undefined, progress: undefined, error: error instanceof RequestError ? error : new RequestError('internal', String(error)) });
+				set({ value: undefined, progress: undefined, error: error instanceof RequestError ? error : new RequestError('internal', String(error)) });
 			});
 		return () => controller.abort();
 	}, [key]);
-	return state;
+	const cancel = (): void => {
+		running.current?.abort();
+		set({ ...nothing, error: new RequestError('cancelled', 'Cancelled.') });
+	};
+	return { ...state, cancel };
 }
 
 export function ErrorText({ error, what }: { readonly error: RequestError; readonly what?: string }): JSX.Element {

@@ -158,7 +158,7 @@ export const commands: readonly Command[] = [
 	c('Page', 'sql', 'SQL', ['Q'], () => (page.value = page.value === 'sql' ? 'timeline' : 'sql')),
 	c('Page', 'drawer', 'Open or close the lower pane', ['Ctrl+J'], () => (drawerOpen.value = !drawerOpen.value)),
 	c('Page', 'theme', 'Light, dark, or as the system', ['L'], () => change({ theme: themes[settings.value.theme] })),
-	c('Page', 'axis', 'The axis in instructions or seconds', ['I'], () => change({ axis: settings.value.axis === 'insns' ? 'seconds' : 'insns' })),
+	c('Page', 'axis', 'The axis in instructions, or in seconds of the guest', ['I'], () => change({ axis: settings.value.axis === 'insns' ? 'seconds' : 'insns' })),
 	c('Page', 'help', 'Keys', ['?'], () => (helpOpen.value = !helpOpen.value)),
 ];
 

@@ -41,31 +41,19 @@ function absolute(at: number, step: number): string {
 }
 
 /**
- * insnsPerSecond, when known, makes it an axis of seconds. Labels get about 90 px each. Deep in, labels
- * are distances from an anchor ("+250"): the anchor itself is drawn in full beside the ruler.
+ * Labels get about 90 px each. Deep in, they are distances from an anchor ("+250"): the anchor itself is
+ * drawn in full beside the ruler. With a clock, labels are its seconds, at the same round icounts.
  */
-export function ruler(view: Span, width: number, insnsPerSecond?: number): Ruler {
+export function ruler(view: Span, width: number, clock?: (icount: number) => number): Ruler {
 	const perPx = length(view) / width;
 	const ticks: Tick[] = [];
-	if (insnsPerSecond) {
-		const raw = (perPx * 90) / insnsPerSecond;
-		const power = Math.pow(10, Math.floor(Math.log10(raw)));
-		const step = power * ([1, 2, 5, 10].find((f) => f * power >= raw * 0.999999) ?? 10);
-		for (let i = Math.ceil(Math.max(0, view.from / insnsPerSecond) / step); ; i++) {
-			const at = i * step * insnsPerSecond;
-			if (at >= view.to)
-				break;
-			ticks.push({ at, px: toPx(view, width, at), label: seconds(i * step, step) });
-		}
-		return { step: step * insnsPerSecond, ticks, anchor: undefined };
-	}
 	const step = niceStep(perPx * 90);
 	const first = Math.ceil(Math.max(0, view.from) / step) * step;
-	const deep = step < 1e4 && view.from > 1e6;
+	const deep = !clock && step < 1e4 && view.from > 1e6;
 	const grid = step * 10;
 	const anchor = deep ? Math.floor(Math.max(0, view.from) / grid) * grid : undefined;
 	for (let at = first; at < view.to; at += step) {
-		const label = anchor === undefined ? absolute(at, step) : at === anchor ? exact(at) : `+${at - anchor >= 1e4 ? short(at - anchor) : exact(at - anchor)}`;
+		const label = clock ? seconds(clock(at), Math.max(1e-9, Math.abs(clock(at + step) - clock(at)) || 1e-9)) : anchor === undefined ? absolute(at, step) : at === anchor ? exact(at) : `+${at - anchor >= 1e4 ? short(at - anchor) : exact(at - anchor)}`;
 		ticks.push({ at, px: toPx(view, width, at), label });
 	}
 	return { step, ticks, anchor };

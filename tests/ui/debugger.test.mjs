@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The debugger's pane as a user has it: the replay goes where it is sent, the real gdb answers, and what
+// stands on the timeline is where the guest stands.
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { ask, launch, open, recording, serve, settled, sql } from './harness.mjs';
+
+let served;
+let browser;
+let opened;
+let page;
+let debugs = false;
+
+before(async () => {
+	served = await serve(recording());
+	browser = await launch();
+	opened = await open(browser, served.url);
+	page = opened.page;
+	page.setDefaultTimeout(60_000);
+	const { capabilities } = await ask(page, served, 'hello', {});
+	debugs = capabilities.includes('replay.open');
+}, { timeout: 120_000 });
+
+after(async () => {
+	await browser?.close();
+	await served?.stop();
+});
+
+const number = (text) => Number(text.replace(/[^\d]/g, ''));
+const where = async () => number(await page.locator('.debug-bar .where .num').innerText());
+/** The replay stands at an icount, on the bar, on the ruler and in the line at the bottom. */
+async function stands(at) {
+	await page.waitForFunction((n) => document.querySelector('.debug-bar .where')?.textContent.startsWith('stands') &&
+		document.querySelector('.debug-bar .where .num')?.textContent.replace(/\D/g, '') === String(n) && !document.querySelector('.debug-bar .waiting'), at);
+	assert.equal(number(await page.locator('.where-replay').innerText()), at);
+}
+const terminal = () => page.evaluate(() => document.querySelector('.xterm-rows')?.innerText ?? '');
+/** Processes below the daemon. */
+function below(pid) {
+	const found = [];
+	for (const name of readdirSync('/proc').filter((n) => /^\d+$/.test(n))) {
+		try {
+			const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+			const [, comm, parent] = /\((.*)\) \S (\d+)/.exec(stat);
+			if (Number(parent) === pid)
+				found.push(comm, ...below(Number(name)));
+		} catch {
+			// It has ended meanwhile.
+		}
+	}
+	return found;
+}
+
+test('a call is debugged where it begins', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	await page.keyboard.press('/');
+	await page.keyboard.type('vfs_read');
+	await page.keyboard.press('Enter');
+	await page.locator('.details h2').waitFor();
+	await settled(page);
+	const at = await page.evaluate(() => window.dejaview.selection.value.key.start);
+	await page.keyboard.press('h');
+	await stands(at);
+	const lit = await page.evaluate(() => window.dejaview.lit.value.map((s) => s.name));
+	const open_ = await sql(page, served, `select name from stack_at(${at}) order by depth`);
+	assert.deepEqual(lit, open_.map(([name]) => name));
+	assert.equal(number(await page.locator('.replay-handle').innerText()), at);
+});
+
+test('the terminal is the real gdb, and stands in the same function', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	await page.waitForFunction(() => /\(gdb\)/.test(document.querySelector('.xterm-rows')?.innerText ?? ''));
+	await page.locator('.terminal').click();
+	await page.keyboard.type('info symbol $pc\n');
+	await page.waitForFunction(() => /vfs_read/.test(document.querySelector('.xterm-rows')?.innerText ?? ''));
+	assert.match(await terminal(), /vfs_read/);
+});
+
+test('stack and registers are those of the place', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
+	await page.locator('.stack li').first().waitFor();
+	assert.match(await page.locator('.stack li').first().innerText(), /vfs_read/);
+	await page.getByRole('tab', { name: 'Registers' }).click();
+	const rip = page.locator('.variable', { hasText: /^rip|rip/ }).first();
+	await rip.waitFor();
+	assert.match(await rip.innerText(), /0x?ffffffff|vfs_read/);
+	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
+});
+
+test('one instruction on, and back', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const at = await where();
+	await page.getByRole('button', { name: 'One instruction on' }).click();
+	await stands(at + 1);
+	await page.getByRole('button', { name: 'One instruction back' }).click();
+	await stands(at);
+});
+
+test('the end, a place on the ruler, and the start', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const { recording: r } = await ask(page, served, 'hello', {});
+	await page.locator('.debug-bar').getByRole('button', { name: 'Debug at the end' }).click();
+	await stands(r.to);
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('0');
+	await page.waitForTimeout(400);
+	const axis = await page.locator('.axis').boundingBox();
+	await page.mouse.click(axis.x + 500, axis.y + 12);
+	const at = number(await page.locator('.axis .cursor').innerText());
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('h');
+	await stands(at);
+});
+
+test('ending the debugger leaves no process behind', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	assert.ok(below(served.pid).some((name) => name.startsWith('qemu')), below(served.pid).join());
+	await page.locator('.debug-bar').getByRole('button', { name: 'End', exact: true }).last().click();
+	await page.getByText('Debug any moment of the recording').waitFor();
+	assert.deepEqual(below(served.pid).filter((name) => /qemu|gdb/.test(name)), []);
+	assert.deepEqual(opened.complaints, []);
+});
