@@ -113,6 +113,7 @@ static uint32_t add_thread(struct writer_threads *t, const struct dv_trace_threa
 	if (!slot)
 		return UINT32_MAX;
 	*slot = t->count;
+	t->processes[process].alive++;
 	t->threads[t->count] = (struct writer_thread){.process = process};
 	t->uuids[t->count] = thread->id;
 	return t->count++;
@@ -238,16 +239,30 @@ void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, s
 	proto_close(ftrace, event);
 }
 
-void writer_threads_put_end(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace)
+static void put_end(struct dv_buf *ftrace, uint64_t icount, const struct dv_trace_thread *thread)
 {
-	const struct writer_thread *thread = &t->threads[index];
-	int32_t tid = dv_trace_thread_tid(&thread->is);
-	size_t event = open_ftrace(ftrace, thread->is.exit_icount, tid);
-	size_t message = proto_open(ftrace, FTRACE_SCHED_PROCESS_FREE);
+	int32_t tid = dv_trace_thread_tid(thread);
+	size_t event = open_ftrace(ftrace, icount, tid), message = proto_open(ftrace, FTRACE_SCHED_PROCESS_FREE);
 
 	proto_uint(ftrace, PROCESS_FREE_PID, (uint32_t)tid);
 	proto_close(ftrace, message);
 	proto_close(ftrace, event);
+}
+
+void writer_threads_put_end(struct writer_threads *t, uint32_t index, struct dv_buf *ftrace)
+{
+	const struct dv_trace_thread *thread = &t->threads[index].is;
+	struct writer_process *process = &t->processes[t->threads[index].process];
+	uint64_t *leader = dv_map_get(&t->by_id, process->leader);
+
+	process->alive--;
+	if (process->leader == thread->id && process->alive) {
+		process->leader_is_gone = true;
+		return;
+	}
+	put_end(ftrace, thread->exit_icount, thread);
+	if (process->leader_is_gone && !process->alive && leader)
+		put_end(ftrace, thread->exit_icount, &t->threads[*leader].is);
 }
 
 void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread)

@@ -7,7 +7,8 @@
  * Threads that were seen to begin do so by an ftrace event, as their end and a leader's new name: that is
  * what makes Perfetto's start_ts, end_ts and parent_upid. Their descriptors must come after that in time,
  * and must not come again after the end, since either would make another thread of the same tid: each is
- * given once, with a timestamp.
+ * given once, with a timestamp. To Perfetto a process and all its threads end with the leader: a leader that goes
+ * first ends with the last of its threads there.
  *
  * A thread is given its process when it is first declared and keeps it:
  *  - the idle tasks (and others without a tid, and what ran before the kernel) are put in a process of their own with tids that no
@@ -36,6 +37,8 @@ struct writer_process {
 	uint64_t leader; /* a thread's id; 0 while it was not seen */
 	char comm[16];
 	bool is_told;
+	uint32_t alive;	     /* of its threads */
+	bool leader_is_gone; /* before the others */
 };
 
 struct writer_threads {
@@ -67,7 +70,7 @@ void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t 
  * ends. */
 void writer_threads_put_begin(const struct writer_threads *t, uint32_t index, uint32_t creator, struct dv_buf *ftrace);
 void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
-void writer_threads_put_end(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
+void writer_threads_put_end(struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
 
 /* Appends the body of an own THREAD message. */
 void writer_thread_put(struct dv_buf *buf, uint32_t field, const struct writer_thread *thread);

@@ -591,7 +591,7 @@ static struct dv_buf *sched_of(struct dv_trace_writer *w, uint32_t cpu)
 }
 
 /* What became of a thread, for stock Perfetto. Which CPU's event it is does not matter there. */
-static void put_life(struct dv_trace_writer *w, uint32_t index, bool is_new, bool is_renamed)
+static void put_life(struct dv_trace_writer *w, uint32_t index, bool is_new, bool is_renamed, bool has_ended)
 {
 	const struct dv_trace_thread *thread = &w->threads.threads[index].is;
 	struct dv_buf *sched = sched_of(w, 0);
@@ -603,24 +603,25 @@ static void put_life(struct dv_trace_writer *w, uint32_t index, bool is_new, boo
 		writer_threads_put_begin(&w->threads, index, writer_threads_find(&w->threads, thread->creator_id), sched);
 	if (is_renamed)
 		writer_threads_put_rename(&w->threads, index, sched);
-	if (thread->exit_icount)
+	if (has_ended)
 		writer_threads_put_end(&w->threads, index, sched);
 }
 
 void dv_trace_writer_thread(struct dv_trace_writer *w, uint64_t icount, const struct dv_trace_thread *thread)
 {
 	uint32_t index = writer_threads_find(&w->threads, thread->id);
-	bool is_new = index == UINT32_MAX, is_renamed;
+	bool is_new = index == UINT32_MAX, is_renamed, was_ended;
 
 	if (w->error)
 		return;
 	is_renamed = !is_new && strncmp(w->threads.threads[index].is.comm, thread->comm, sizeof(thread->comm) - 1);
+	was_ended = !is_new && w->threads.threads[index].is.exit_icount;
 	index = set_thread(w, icount, thread);
 	if (index == UINT32_MAX)
 		return;
 	/* One whose beginning was not seen is described when it first runs, others and new names at once. */
 	if (!is_new || thread->start_icount) {
-		put_life(w, index, is_new, is_renamed);
+		put_life(w, index, is_new, is_renamed, thread->exit_icount && !was_ended);
 		writer_threads_describe(&w->threads, index, w->block, &w->descriptors, &w->own);
 	}
 	close_full_block(w);

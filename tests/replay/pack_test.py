@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -215,5 +216,18 @@ def evil_archives_leave_nothing(folder):
     guest.check(not os.path.exists('/tmp/evil'), 'it wrote to /tmp/evil')
 
 
+def an_interrupted_pack_leaves_nothing(folder):
+    recording = os.path.join(folder, 'elsewhere', 'disks.dejaview')
+    place = os.path.join(folder, 'interrupted')
+    os.mkdir(place)
+    with subprocess.Popen([TOOL, 'pack', '--level', '19', recording, 'x.tar.zst'], cwd=place, stderr=subprocess.PIPE,
+                          text=True) as pack:
+        pack.stderr.readline()
+        pack.send_signal(signal.SIGINT)
+        words = pack.stderr.read()
+    guest.check(pack.returncode == 1 and 'interrupted' in words, f'{pack.returncode}: {words}')
+    guest.check(not os.listdir(place), os.listdir(place))
+
+
 if __name__ == '__main__':
-    guest.main([packed_it_replays_elsewhere, evil_archives_leave_nothing])
+    guest.main([packed_it_replays_elsewhere, evil_archives_leave_nothing, an_interrupted_pack_leaves_nothing])

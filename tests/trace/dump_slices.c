@@ -121,20 +121,56 @@ static void print_optional(uint64_t number)
 	putchar('\t');
 }
 
-static void print_threads(struct dv_trace_reader *r)
+/* A leader ends with the last of its threads there. Which are of its process, and not of the next one with
+ * that pid, is told by when they began. */
+static uint64_t end_of(const struct dv_trace_reader *r, const struct dv_trace_thread *leader)
 {
-	uint64_t last = 0;
+	uint64_t end = leader->exit_icount, next = UINT64_MAX;
 
+	if (!end || leader->tid != process_of(leader))
+		return end;
 	for (size_t i = 0; i < dv_trace_reader_thread_state_count(r); i++) {
 		const struct dv_trace_thread *t = &dv_trace_reader_thread_state(r, i)->thread;
 
-		if (t->id <= last) /* each once: ids count up */
+		if (t->tid == leader->tid && t->start_icount > leader->start_icount && t->start_icount < next)
+			next = t->start_icount;
+	}
+	for (size_t i = 0; i < dv_trace_reader_thread_state_count(r); i++) {
+		const struct dv_trace_thread *t =
+			dv_trace_reader_thread(r, dv_trace_reader_thread_state(r, i)->thread.id);
+
+		if (process_of(t) != leader->tid || t->start_icount <= leader->start_icount || t->start_icount >= next)
 			continue;
-		last = t->id;
+		if (!t->exit_icount)
+			return 0;
+		if (t->exit_icount > end)
+			end = t->exit_icount;
+	}
+	return end;
+}
+
+static bool is_seen_before(const struct dv_trace_reader *r, size_t state)
+{
+	uint64_t id = dv_trace_reader_thread_state(r, state)->thread.id;
+
+	for (size_t i = 0; i < state; i++) {
+		if (dv_trace_reader_thread_state(r, i)->thread.id == id)
+			return true;
+	}
+	return false;
+}
+
+static void print_threads(struct dv_trace_reader *r)
+{
+	for (size_t i = 0; i < dv_trace_reader_thread_state_count(r); i++) {
+		const struct dv_trace_thread *t = &dv_trace_reader_thread_state(r, i)->thread;
+
+		if (is_seen_before(r, i))
+			continue;
 		t = dv_trace_reader_thread(r, t->id);
 		printf("%d\t%s\t", dv_trace_thread_tid(t), t->comm);
 		print_optional(t->start_icount);
-		print_optional(t->exit_icount);
+		print_optional(end_of(r, t));
 		printf("%d\t", process_of(t));
 		if (parent_of(r, t))
 			printf("%d", parent_of(r, t));
@@ -179,6 +215,29 @@ static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t
 	dv_trace_writer_console(w, &line);
 }
 
+/* A process that is forked, makes a thread, execs and exits; its pid comes again; one that never runs. */
+static void live(struct dv_trace_writer *w, uint64_t icount, uint32_t step)
+{
+	static struct dv_trace_thread leader = {.id = 22, .tid = 300, .tgid = 300, .creator_id = 4, .comm = "worker"};
+	static struct dv_trace_thread second = {.id = 23, .tid = 301, .tgid = 300, .creator_id = 22, .comm = "second"};
+	static struct dv_trace_thread kernel = {.id = 24, .tid = 50, .tgid = 50, .creator_id = 2, .comm = "kworker/0:0",
+						.is_kernel = true};
+	static struct dv_trace_thread again = {.id = 25, .tid = 300, .tgid = 300, .creator_id = 5, .comm = "worker"};
+	struct dv_trace_thread *thread = step == 0 || step == 3 ? &leader : step == 1 || step == 4 ? &second :
+					 step == 5 ? &again : &kernel;
+
+	if (thread->start_icount) {
+		thread->exit_icount = icount;
+	} else {
+		thread->start_icount = icount;
+	}
+	dv_trace_writer_thread(w, icount, thread);
+	if (step == 2) { /* exec */
+		strcpy(leader.comm, "ls");
+		dv_trace_writer_thread(w, icount, &leader);
+	}
+}
+
 static struct dv_error *make(const char *path)
 {
 	struct dv_trace_options options = {.path = path, .exact = true, .describe = describe};
@@ -219,6 +278,8 @@ static struct dv_error *make(const char *path)
 			dv_trace_writer_end(w, thread, icount);
 			depth[thread] -= depth[thread] > 0;
 		}
+		if (i % 20000 == 10000 && i < 130000)
+			live(w, icount, i / 20000);
 		if (i % 70000 == 69999)
 			dv_trace_writer_flush(w);
 	}
