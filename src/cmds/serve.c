@@ -157,7 +157,6 @@ static void say_where(struct serve *s, const char *url)
 {
 	unsigned port = dv_server_port(s->server);
 
-	pthread_mutex_lock(&s->lock);
 	if (s->json) {
 		json_t *json = json_pack("{s:s, s:i, s:s, s:s, s:b}", "url", url, "port", port, "token",
 					 dv_server_token(s->server), "path", s->path, "perfetto", s->perfetto);
@@ -175,7 +174,6 @@ static void say_where(struct serve *s, const char *url)
 		printf("Ctrl-C ends it.\n");
 	}
 	fflush(stdout);
-	pthread_mutex_unlock(&s->lock);
 }
 
 static void open_browser(const char *url)
@@ -405,14 +403,21 @@ static struct dv_error *serve(struct serve *s)
 	pthread_t signals;
 	int error;
 
+	struct dv_error *err;
+
 	block_signals();
-	DV_TRY(start(s, routes));
+	/* Nothing is said of the loading before it is said where. */
+	pthread_mutex_lock(&s->lock);
+	err = start(s, routes);
+	url = err ? NULL : url_of(s);
+	if (url)
+		say_where(s, url);
+	pthread_mutex_unlock(&s->lock);
+	DV_TRY(err);
 	error = pthread_create(&signals, NULL, wait_for_signals, s);
 	if (error)
 		return dv_error_os(error, "a thread could not be started");
-	url = url_of(s);
 	if (url) {
-		say_where(s, url);
 		if (s->opens)
 			open_browser(url);
 		dv_server_run(s->server);

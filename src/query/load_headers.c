@@ -336,26 +336,57 @@ static struct dv_error *load_metadata(struct header_pass *p)
 
 /* The console */
 
+struct line_at {
+	uint64_t icount;
+	size_t line;
+};
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct line_at *x = a, *y = b;
+
+	if (x->icount != y->icount)
+		return x->icount < y->icount ? -1 : 1;
+	return x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* The file has them as they ended, each source by itself; here they come as they began. */
+static struct dv_error *order_lines(const struct dv_console_line *lines, size_t count, struct line_at **ret)
+{
+	struct line_at *order = malloc((count + 1) * sizeof(*order));
+
+	if (!order)
+		return dv_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		order[i] = (struct line_at){lines[i].icount, i};
+	qsort(order, count, sizeof(*order), compare_lines);
+	*ret = order;
+	return NULL;
+}
+
 static struct dv_error *load_console(struct header_pass *p)
 {
 	static const char *const sources[] = DV_CONSOLE_SOURCE_NAMES;
 	const struct dv_console_line *lines = dv_trace_reader_console_lines(p->r);
 	size_t count = dv_trace_reader_console_line_count(p->r);
+	_cleanup_free_ struct line_at *order = NULL;
 	struct columns *c = p->l->c;
 
+	DV_TRY(order_lines(lines, count, &order));
 	c->console = column_alloc(count, sizeof(*c->console));
 	if (!c->console)
 		return dv_error_no_memory();
 	c->n_console = count;
 	for (size_t i = 0; i < count; i++) {
-		const uint64_t *utid = dv_map_get(p->utids, lines[i].thread_id);
+		const struct dv_console_line *line = &lines[order[i].line];
+		const uint64_t *utid = dv_map_get(p->utids, line->thread_id);
 
 		c->console[i] = (struct console_row){
-			.icount = lines[i].icount,
+			.icount = line->icount,
 			.utid = utid && *utid ? (uint32_t)*utid - 1 : DV_QUERY_NONE,
-			.level = lines[i].level >= 0 && lines[i].level <= 7 ? (uint32_t)lines[i].level : 255,
-			.source = strings_put(&p->l->strings, sources[lines[i].source < DV_CONSOLE_SOURCES ? lines[i].source : 0]),
-			.text = strings_put(&p->l->strings, lines[i].text ? lines[i].text : ""),
+			.level = line->level >= 0 && line->level <= 7 ? (uint32_t)line->level : 255,
+			.source = strings_put(&p->l->strings, sources[line->source < DV_CONSOLE_SOURCES ? line->source : 0]),
+			.text = strings_put(&p->l->strings, line->text ? line->text : ""),
 		};
 	}
 	return NULL;

@@ -275,6 +275,7 @@ struct dv_query_console_line {
 	const char *source; /* "printk", "hvc", "serial" ... */
 	const char *text;   /* without the newline */
 };
+/* By icount. */
 size_t dv_query_console_count(const struct dv_query *q);
 const struct dv_query_console_line *dv_query_console(const struct dv_query *q, size_t i);
 

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "dv_config.h"
 #include "qemu/disks.h"
+#include "qemu/probe.h"
 #include "replay/digest.h"
 #include "replay/log.h"
 
@@ -440,4 +441,12 @@ struct dv_error *dv_recording_check(struct dv_recording *recording, const char *
 		}
 	}
 	return NULL;
+}
+
+struct dv_error *dv_recording_check_installed(struct dv_recording *recording, const char *qemu)
+{
+	_cleanup_(dv_qemu_version_deinit) struct dv_qemu_version version = {0};
+
+	DV_TRY(dv_qemu_probe(qemu ? qemu : recording->plan->binary, &version));
+	return dv_recording_check(recording, version.text);
 }

@@ -78,6 +78,8 @@ struct dv_error *dv_recording_set_image(struct dv_recording *recording, const ch
  * and QEMU the recording's own version. Errors: DV_ERROR_MISMATCH, DV_ERROR_NOT_FOUND, with the way out.
  */
 struct dv_error *dv_recording_check(struct dv_recording *recording, const char *qemu_version);
+/* The same with the version of the QEMU that is installed. qemu: its path; NULL: the plan's. */
+struct dv_error *dv_recording_check_installed(struct dv_recording *recording, const char *qemu);
 
 /* Path of a file in the folder; free(). */
 char *dv_recording_path(const struct dv_recording *recording, const char *name);

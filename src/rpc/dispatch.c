@@ -2,7 +2,7 @@
 /* Clients: their requests in, answers out. */
 #include <stdarg.h>
 #include <string.h>
-#include "rpc/private.h"
+#include "rpc/replay.h"
 
 static const struct {
 	int number;
@@ -30,6 +30,28 @@ static const struct {
 	{DV_RPC_SOURCE, handle_source},
 	{DV_RPC_MARKS_GET, handle_marks_get},
 	{DV_RPC_MARKS_SET, handle_marks_set},
+	{DV_RPC_REPLAY_OPEN, handle_replay_open},
+	{DV_RPC_REPLAY_CLOSE, handle_replay_close},
+	{DV_RPC_REPLAY_STATE, handle_replay_state},
+	{DV_RPC_REPLAY_SEEK, handle_replay_seek},
+	{DV_RPC_REPLAY_STEP, handle_replay_step},
+	{DV_RPC_REPLAY_STEP_BACK, handle_replay_step_back},
+	{DV_RPC_REPLAY_CONTINUE, handle_replay_continue},
+	{DV_RPC_REPLAY_REVERSE_CONTINUE, handle_replay_reverse_continue},
+	{DV_RPC_REPLAY_INTERRUPT, handle_replay_interrupt},
+	{DV_RPC_REPLAY_STACK, handle_replay_stack},
+	{DV_RPC_REPLAY_LOCALS, handle_replay_locals},
+	{DV_RPC_REPLAY_REGISTERS, handle_replay_registers},
+	{DV_RPC_REPLAY_EVALUATE, handle_replay_evaluate},
+	{DV_RPC_REPLAY_MEMORY, handle_replay_memory},
+	{DV_RPC_REPLAY_BREAKPOINTS, handle_replay_breakpoints},
+	{DV_RPC_REPLAY_BREAKPOINT_ADD, handle_replay_breakpoint_add},
+	{DV_RPC_REPLAY_BREAKPOINT_REMOVE, handle_replay_breakpoint_remove},
+	{DV_RPC_REPLAY_BREAKPOINT_ENABLE, handle_replay_breakpoint_enable},
+	{DV_RPC_TERMINAL_OPEN, handle_terminal_open},
+	{DV_RPC_TERMINAL_INPUT, handle_terminal_input},
+	{DV_RPC_TERMINAL_RESIZE, handle_terminal_resize},
+	{DV_RPC_TERMINAL_CLOSE, handle_terminal_close},
 };
 
 dv_rpc_handler dv_rpc_handler_of(const struct dv_rpc_method *method)
@@ -111,6 +133,7 @@ void dv_rpc_client_destroy(struct dv_rpc_client *client)
 		dv_rpc_cancel(job);
 	waiting = take_waiting(rpc, client);
 	pthread_mutex_unlock(&rpc->lock);
+	replay_terminal_close(rpc->replay, client);
 	while (waiting) {
 		struct job *next = waiting->next;
 
@@ -334,11 +357,14 @@ void dv_rpc_client_text(struct dv_rpc_client *client, const void *data, size_t l
 
 void dv_rpc_client_binary(struct dv_rpc_client *client, const void *data, size_t len)
 {
-	struct dv_frame frame;
+	struct dv_rpc_frame frame;
 	const uint8_t *bytes;
 	_cleanup_error_ struct dv_error *err = dv_frame_parse_input(data, len, &frame, &bytes);
 
-	send_error(client, 0, DV_RPC_ERROR_CODE_INVALID, err ? err->message : "there is no such terminal", NULL);
+	if (err)
+		send_error(client, 0, DV_RPC_ERROR_CODE_INVALID, err->message, NULL);
+	else if (frame.track != 1 || !replay_terminal_input(client->rpc->replay, bytes, frame.rows))
+		send_error(client, 0, DV_RPC_ERROR_CODE_NOT_FOUND, "there is no such terminal", NULL);
 }
 
 /* For handlers */

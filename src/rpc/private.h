@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include "query/query.h"
 #include "replay/recording.h"
+#include "replay/timeline.h"
 #include "rpc/protocol.h"
 #include "rpc/rpc.h"
 #include "rpc/text.h"
@@ -50,6 +51,7 @@ struct job {
 	/* Under the daemon's lock. */
 	bool is_running;
 	struct dv_sql *sql; /* runs, and may be interrupted */
+	struct dv_timeline *timeline; /* moves for this request */
 	struct job *next;	    /* in the queue, or among those that run */
 	struct job *next_of_client;
 };
@@ -86,6 +88,8 @@ struct dv_rpc {
 	const char **files; /* names of source files in the trace, sorted */
 	size_t file_count;
 	bool has_files;
+
+	struct replay *replay;
 
 	pthread_mutex_t marks_lock;
 	json_t *marks; /* NULL: not read yet */
@@ -170,5 +174,27 @@ HANDLER(handle_query);
 HANDLER(handle_source);
 HANDLER(handle_marks_get);
 HANDLER(handle_marks_set);
+HANDLER(handle_replay_open);
+HANDLER(handle_replay_close);
+HANDLER(handle_replay_state);
+HANDLER(handle_replay_seek);
+HANDLER(handle_replay_step);
+HANDLER(handle_replay_step_back);
+HANDLER(handle_replay_continue);
+HANDLER(handle_replay_reverse_continue);
+HANDLER(handle_replay_interrupt);
+HANDLER(handle_replay_stack);
+HANDLER(handle_replay_locals);
+HANDLER(handle_replay_registers);
+HANDLER(handle_replay_evaluate);
+HANDLER(handle_replay_memory);
+HANDLER(handle_replay_breakpoints);
+HANDLER(handle_replay_breakpoint_add);
+HANDLER(handle_replay_breakpoint_remove);
+HANDLER(handle_replay_breakpoint_enable);
+HANDLER(handle_terminal_open);
+HANDLER(handle_terminal_input);
+HANDLER(handle_terminal_resize);
+HANDLER(handle_terminal_close);
 
 #endif

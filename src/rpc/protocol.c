@@ -121,7 +121,7 @@ static size_t align8(size_t bytes)
 	return (bytes + 7) & ~(size_t)7;
 }
 
-struct dv_error *dv_frame_begin(struct dv_buf *buf, const struct dv_frame *frame, const uint8_t *widths,
+struct dv_error *dv_frame_begin(struct dv_buf *buf, const struct dv_rpc_frame *frame, const uint8_t *widths,
 				void **ret_columns)
 {
 	const uint32_t magic = DV_FRAME_MAGIC, head[] = {frame->request, frame->rows};
@@ -149,12 +149,12 @@ struct dv_error *dv_frame_begin(struct dv_buf *buf, const struct dv_frame *frame
 	return NULL;
 }
 
-struct dv_error *dv_frame_parse_input(const void *data, size_t len, struct dv_frame *ret,
+struct dv_error *dv_frame_parse_input(const void *data, size_t len, struct dv_rpc_frame *ret,
 				      const uint8_t **ret_bytes)
 {
 	struct dv_cursor c = dv_cursor_make(data, len);
 	uint32_t magic = dv_cursor_u32(&c);
-	struct dv_frame frame = {0};
+	struct dv_rpc_frame frame = {0};
 	uint64_t base;
 	const uint8_t *bytes;
 

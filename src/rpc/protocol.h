@@ -71,7 +71,7 @@ size_t dv_rpc_enum_index(const json_t *value, const char *const *names, size_t c
 #define DV_FRAME_MAGIC 0x31465644u
 #define DV_FRAME_HEADER_BYTES 32
 
-struct dv_frame {
+struct dv_rpc_frame {
 	uint16_t kind; /* enum dv_rpc_frame_kind */
 	uint32_t request, rows, track, extra;
 	double base_icount;
@@ -82,10 +82,10 @@ struct dv_frame {
  * aligned within the frame; the pointers stay valid until buf grows. widths is a DV_FRAME_..._COLUMNS.
  * Errors: DV_ERROR_NO_MEMORY.
  */
-struct dv_error *dv_frame_begin(struct dv_buf *buf, const struct dv_frame *frame, const uint8_t *widths,
+struct dv_error *dv_frame_begin(struct dv_buf *buf, const struct dv_rpc_frame *frame, const uint8_t *widths,
 				void **ret_columns);
 /* Reads what a client sent: of kind input. *ret_bytes is borrowed. Errors: DV_ERROR_FORMAT. */
-struct dv_error *dv_frame_parse_input(const void *data, size_t len, struct dv_frame *ret,
+struct dv_error *dv_frame_parse_input(const void *data, size_t len, struct dv_rpc_frame *ret,
 				      const uint8_t **ret_bytes);
 
 #endif

@@ -2,7 +2,7 @@
 /* The daemon's life: loading the trace, telling everybody, ending. */
 #include <string.h>
 #include <sys/stat.h>
-#include "rpc/private.h"
+#include "rpc/replay.h"
 
 void dv_rpc_broadcast(struct dv_rpc *rpc, const char *event, json_t *data, const struct dv_rpc_client *except)
 {
@@ -121,6 +121,7 @@ struct dv_error *dv_rpc_create(const struct dv_rpc_options *options, struct dv_r
 	rpc->queue_tail = &rpc->queue;
 	init_locks(rpc);
 	DV_TRY(open_recording(rpc));
+	DV_TRY(replay_create(rpc, &rpc->replay));
 	DV_TRY(dv_rpc_workers_start(rpc));
 	error = pthread_create(&rpc->loader, NULL, load, rpc);
 	if (error)
@@ -134,7 +135,10 @@ void dv_rpc_destroy(struct dv_rpc *rpc)
 {
 	if (!rpc)
 		return;
+	if (rpc->replay)
+		replay_close(rpc->replay);
 	dv_rpc_workers_stop(rpc);
+	replay_destroy(rpc->replay);
 	if (rpc->loader_started)
 		pthread_join(rpc->loader, NULL);
 	for (size_t i = 0; i < MAX_SEARCHES; i++)

@@ -60,7 +60,7 @@ static struct dv_error *timeline_frame(struct job *job, uint32_t track, uint64_t
 	const struct dv_query *q = job->rpc->query;
 	_cleanup_free_ struct dv_query_timeline *timeline = NULL;
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
-	struct dv_frame frame = {DV_FRAME_TIMELINE, .request = job->id, .track = track, .base_icount = (double)from,
+	struct dv_rpc_frame frame = {DV_FRAME_TIMELINE, .request = job->id, .track = track, .base_icount = (double)from,
 				 .extra = dv_query_track(q, track)->depths};
 	void *columns[DV_ARRAY_SIZE(widths)];
 	size_t n;
@@ -106,7 +106,7 @@ HANDLER(handle_sched)
 	_cleanup_free_ struct dv_query_sched *sched = NULL;
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
 	uint32_t cpu = (uint32_t)param_count(job, "cpu", DV_QUERY_NONE);
-	struct dv_frame frame = {DV_FRAME_SCHED, .request = job->id, .track = cpu};
+	struct dv_rpc_frame frame = {DV_FRAME_SCHED, .request = job->id, .track = cpu};
 	void *columns[DV_ARRAY_SIZE(widths)];
 	uint64_t from, to;
 	size_t n;
@@ -136,7 +136,7 @@ static struct dv_error *search_frame(struct job *job, const struct search *searc
 				     uint64_t bucket, uint32_t *counts, size_t buckets)
 {
 	static const uint8_t widths[] = DV_FRAME_SEARCH_COLUMNS;
-	struct dv_frame frame = {DV_FRAME_SEARCH, .request = job->id, .track = track, .base_icount = (double)from};
+	struct dv_rpc_frame frame = {DV_FRAME_SEARCH, .request = job->id, .track = track, .base_icount = (double)from};
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
 	void *columns[DV_ARRAY_SIZE(widths)];
 	uint32_t *numbers, *matches;
@@ -218,7 +218,7 @@ static struct dv_error *query_area(const struct job *job, struct dv_query_area *
 static struct dv_error *tree_frame(struct job *job, const struct dv_query_tree_node *nodes, size_t n, uint64_t from)
 {
 	static const uint8_t widths[] = DV_FRAME_TREE_COLUMNS;
-	struct dv_frame frame = {DV_FRAME_TREE, .request = job->id, .rows = (uint32_t)n, .base_icount = (double)from};
+	struct dv_rpc_frame frame = {DV_FRAME_TREE, .request = job->id, .rows = (uint32_t)n, .base_icount = (double)from};
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
 	void *columns[DV_ARRAY_SIZE(widths)];
 
@@ -272,7 +272,7 @@ HANDLER(handle_callees)
 HANDLER(handle_function_stats)
 {
 	static const uint8_t widths[] = DV_FRAME_FUNCTION_STATS_COLUMNS;
-	struct dv_frame frame = {DV_FRAME_FUNCTION_STATS, .request = job->id};
+	struct dv_rpc_frame frame = {DV_FRAME_FUNCTION_STATS, .request = job->id};
 	_cleanup_free_ struct dv_query_function_stats *stats = NULL;
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
 	void *columns[DV_ARRAY_SIZE(widths)];

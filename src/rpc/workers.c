@@ -34,6 +34,8 @@ void dv_rpc_cancel(struct job *job)
 	job->cancel = true;
 	if (job->sql)
 		dv_sql_interrupt(job->sql);
+	if (job->timeline)
+		dv_timeline_interrupt(job->timeline);
 }
 
 static unsigned max_long(const struct dv_rpc *rpc)

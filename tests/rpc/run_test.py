@@ -38,8 +38,9 @@ def main():
         # They look for the trace as they are loaded.
         import client
         import perfetto_test
+        import replay_test
         import serve_test
-        return client.run_tests([serve_test, perfetto_test], sys.argv[1:])
+        return client.run_tests([serve_test, perfetto_test, replay_test], sys.argv[1:])
 
 
 if __name__ == '__main__':

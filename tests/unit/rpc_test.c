@@ -81,7 +81,7 @@ TEST(parameters_that_do_not)
 TEST(frames_are_laid_out_for_typed_arrays)
 {
 	static const uint8_t widths[] = DV_FRAME_TIMELINE_COLUMNS;
-	const struct dv_frame frame = {DV_FRAME_TIMELINE, .request = 7, .rows = 3, .track = 5, .extra = 9,
+	const struct dv_rpc_frame frame = {DV_FRAME_TIMELINE, .request = 7, .rows = 3, .track = 5, .extra = 9,
 				       .base_icount = 1e15};
 	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
 	uint64_t want = DV_FRAME_HEADER_BYTES;
@@ -104,7 +104,7 @@ TEST(input_frames)
 {
 	uint8_t bytes[DV_FRAME_HEADER_BYTES + 8] = "DVF1\21\0\0\0\0\0\0\0\3\0\0\0";
 	const uint8_t *input;
-	struct dv_frame frame;
+	struct dv_rpc_frame frame;
 
 	memcpy(bytes + 24, "\2", 1);
 	memcpy(bytes + DV_FRAME_HEADER_BYTES, "abc", 3);
