@@ -84,13 +84,17 @@ class Guest:
         return out
 
 
-def read(path, first_tid=None):
-    """Slices, in the order in which they ended; of threads from first_tid on."""
+def read(path, first_tid=None, comm=None):
+    """Slices, in the order in which they ended; of threads from first_tid on, of those named comm."""
+    mark = f'\t{comm}\t' if comm else '\t'
     tids = [] if first_tid is None else [str(first_tid)]
     with subprocess.Popen([DUMP, '--slices', path, *tids], stdout=subprocess.PIPE, text=True) as dump:
         for line in dump.stdout:
-            start, tid, depth, dur, kind, comm, name = line.rstrip('\n').split('\t')
-            yield Slice(int(start), int(tid), int(depth), int(dur), kind, comm, name)
+            if mark not in line:
+                continue
+            start, tid, depth, dur, kind, thread, name = line.rstrip('\n').split('\t')
+            if comm in (None, thread):
+                yield Slice(int(start), int(tid), int(depth), int(dur), kind, thread, name)
     if dump.returncode:
         raise Failed(f'{DUMP} {path} exited with {dump.returncode}')
 
