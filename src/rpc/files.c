@@ -105,7 +105,7 @@ HANDLER(handle_source)
 	const char *file = param_string(job, "file");
 	uint64_t line = param_count(job, "line", 0), context = param_count(job, "context", SOURCE_CONTEXT);
 	uint64_t first = line > context ? line - context : 1, total = 0;
-	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT, json = DV_BUF_INIT;
+	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
 	_cleanup_free_ char *path = NULL;
 	size_t from, to;
 

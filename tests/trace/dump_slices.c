@@ -211,7 +211,9 @@ static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t
 
 	if (line.source == DV_CONSOLE_PRINTK)
 		line.level = (int)(random >> 30 & 7);
-	snprintf(text, sizeof(text), random >> 35 & 1 ? "\x1b[1mline %u\tw\xc3\xb6rd \xff" : "", (unsigned)icount);
+	text[0] = 0; /* an empty line now and then */
+	if (random >> 35 & 1)
+		snprintf(text, sizeof(text), "\x1b[1mline %u\tw\xc3\xb6rd \xff", (unsigned)icount);
 	dv_trace_writer_console(w, &line);
 }
 

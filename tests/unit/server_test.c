@@ -253,8 +253,8 @@ TEST(what_is_not_http)
 		"\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "FOO / HTTP/1.1\r\nHost: localhost\r\n\r\n",
 		"GET /status HTTP/1.1\r\nHost localhost\r\n\r\n", "\x16\x03\x01\x02\x01\x01\xfc\x03\x03",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-		"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+		("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+		 "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"),
 		"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 		"OPTIONS /ws HTTP/1.1\r\nHost: localhost\r\n\r\n", "DELETE /ws HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	};
