@@ -73,7 +73,7 @@ test('the terminal is the real gdb, and stands in the same function', async (t) 
 	if (!debugs)
 		return t.skip('this daemon has no debugger');
 	await page.waitForFunction(() => /\(gdb\)/.test(document.querySelector('.xterm-rows')?.innerText ?? ''));
-	await page.locator('.terminal').click();
+	await page.locator('.gdb-terminal').click();
 	await page.keyboard.type('info symbol $pc\n');
 	await page.waitForFunction(() => /vfs_read/.test(document.querySelector('.xterm-rows')?.innerText ?? ''));
 	assert.match(await terminal(), /vfs_read/);
@@ -123,7 +123,7 @@ test('ending the debugger leaves no process behind', async (t) => {
 	if (!debugs)
 		return t.skip('this daemon has no debugger');
 	assert.ok(below(served.pid).some((name) => name.startsWith('qemu')), below(served.pid).join());
-	await page.locator('.debug-bar').getByRole('button', { name: 'End', exact: true }).last().click();
+	await page.locator('.debug-bar').getByRole('button', { name: 'End the debugger' }).click();
 	await page.getByText('Debug any moment of the recording').waitFor();
 	assert.deepEqual(below(served.pid).filter((name) => /qemu|gdb/.test(name)), []);
 	assert.deepEqual(opened.complaints, []);

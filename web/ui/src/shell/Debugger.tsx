@@ -11,7 +11,7 @@ import { shown } from '../lib/keys.ts';
 import { icount } from '../lib/types.ts';
 import { bounds, breakpoints, can, client, drawerOpen, hello, here, replay, replayProgress, report, tab, threadById, whereReplay } from '../state/app.ts';
 import { byId } from '../state/commands.ts';
-import { ask, closeReplay, debugAt, debugEnd, debugStart, interrupt, whyNoDebugger } from '../state/debug.ts';
+import { ask, debugAt, debugEnd, debugStart, interrupt, whyNoDebugger } from '../state/debug.ts';
 import { dark } from '../state/settings.ts';
 import { At, Empty, ErrorText, useAsk, Waiting } from './bits.tsx';
 
@@ -42,7 +42,7 @@ function Terminal(): JSX.Element {
 			close?.();
 		};
 	}, [isDark]);
-	return <div class="terminal" ref={host} aria-label="gdb" />;
+	return <div class="gdb-terminal" ref={host} aria-label="gdb" />;
 }
 
 function Tree({ variables, level = 0 }: { readonly variables: readonly Variable[]; readonly level?: number }): JSX.Element {
@@ -255,10 +255,10 @@ export function Debugger(): JSX.Element {
 				</span>
 				{progress && <Waiting progress={progress} cancel={() => interrupt()} />}
 				<span class="grow" />
-				<button type="button" onClick={() => closeReplay()}>End</button>
+				<Button id="end-replay" label="Close" />
 			</div>
 			<div class="debug-panes">
-				{can('terminal.open') && !idle ? <Terminal /> : <div class="terminal" />}
+				{can('terminal.open') && !idle ? <Terminal /> : <div class="gdb-terminal" />}
 				<div class="debug-side">
 					<div class="subtabs" role="tablist" aria-label="What to look at">
 						{tabs.map(([id, title]) => <button type="button" role="tab" key={id} aria-selected={section.value === id} class={section.value === id ? 'on' : ''} onClick={() => (section.value = id)}>{title}</button>)}

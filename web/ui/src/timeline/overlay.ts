@@ -47,9 +47,11 @@ function box(ctx: Ctx, scene: OverlayScene, row: ThreadRow, depth: number, span:
 	const top = scene.top(row);
 	if (top === undefined)
 		return;
-	const y = top + (row.open ? padding : 3) + depth * row.lane;
-	const height = Math.max(3, row.lane - (row.open ? 1 : 0));
-	if (y + height < scene.clipTop(row))
+	const lane = top + (row.open ? padding : 3) + depth * row.lane;
+	// What lies half below the rows that stay is cut there.
+	const y = Math.max(lane, scene.clipTop(row));
+	const height = Math.max(3, row.lane - (row.open ? 1 : 0)) - (y - lane);
+	if (height < 2)
 		return;
 	const from = Math.max(-4, toPx(scene.view, scene.width, span.from));
 	const to = Math.min(scene.width + 4, Math.max(from + 3, toPx(scene.view, scene.width, span.to)));
