@@ -6,7 +6,7 @@ _dejaview() {
 	local options='--help'
 
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W 'record trace info seek where serve writes calls dap report graph query dump pack unpack --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'checkpoint debug record trace info seek where serve writes calls dap report graph query dump pack unpack --help --version' -- "$cur")
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -55,6 +55,8 @@ _dejaview() {
 	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
 	where) options+=' --debug-info --json' ;;
 	dap) options+=' --port' ;;
+	checkpoint) options+=' --interval --budget --list --remove --json --image --qemu --quiet' ;;
+	debug) options+=' --at --slice --call --end --debug-info --command --gdb --no-checkpoints --image --qemu' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then

@@ -30,7 +30,7 @@ static const char usage[] =
 	"      --image [NAME=]PATH  where a disk's base image lies now\n"
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
 	"\n"
-	"Several moments are sought in the order given; going back replays from the beginning.\n";
+	"Several moments are sought in the order given, each from the nearest checkpoint (dejaview checkpoint).\n";
 
 #define MAX_MOMENTS 100000
 #define MAX_LINE 128

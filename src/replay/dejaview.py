@@ -49,6 +49,8 @@ class DejaView:
                     raise gdb.GdbError('the dejaview session has ended')
                 data += more
         answer = json.loads(data)
+        if what in ('seek', 'next-call', 'prev-call'):  # its outcome is shown by who asked
+            DejaView.generation = max(DejaView.generation, answer.get('generation', 0))
         if not answer.get('ok'):
             raise gdb.GdbError(answer.get('error', 'no answer'))
         return answer
@@ -78,7 +80,6 @@ class DejaView:
     def move(what, **arguments):
         try:
             answer = DejaView.ask(what, **arguments)
-            DejaView.generation = answer['generation']
         finally:
             DejaView.flush()  # also a seek that failed or was cancelled has moved the guest
         print(answer['text'], end='')
@@ -109,6 +110,8 @@ class DejaView:
             if event['end']:
                 print('[dejaview: this is the end of the recording, icount %d; reverse-stepi, reverse-continue '
                       'and dv seek go back]' % event['icount'])
+                gdb.write(gdb.parameter('prompt') or '')
+                gdb.flush()
             return
         if event['generation'] <= DejaView.generation:
             return
@@ -116,6 +119,8 @@ class DejaView:
         DejaView.flush()
         print('\n[dejaview: moved to icount %d, %s]' % (event['icount'], event['why']))
         DejaView.show_frame()
+        gdb.write(gdb.parameter('prompt') or '')
+        gdb.flush()
 
     @staticmethod
     def welcome():

@@ -202,7 +202,6 @@ static struct dv_error *go(struct talk *t, const struct dv_timeline_command *com
 	pthread_mutex_lock(&t->s->asking);
 	DV_TRY(err);
 	json_object_set_new(t->answer, "icount", json_integer((json_int_t)now.where.icount));
-	json_object_set_new(t->answer, "generation", json_integer((json_int_t)now.generation));
 	dv_buf_printf(&t->text, "icount %" PRIu64, now.where.icount);
 	say_thread(t, now.where.icount);
 	if (now.why != DV_WHY_SEEK)
@@ -366,6 +365,7 @@ json_t *dv_session_answer(struct dv_session *session, const json_t *request)
 	const char *name = argument(&t, "do");
 	struct dv_error *err = NULL;
 	const struct verb *verb = NULL;
+	struct dv_timeline_now now;
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(verbs); i++)
 		if (!strcmp(verbs[i].name, name))
@@ -379,6 +379,8 @@ json_t *dv_session_answer(struct dv_session *session, const json_t *request)
 		err = verb->act(&t);
 		pthread_mutex_unlock(&session->asking);
 	}
+	dv_timeline_now(session->timeline, &now);
+	json_object_set_new(t.answer, "generation", json_integer((json_int_t)now.generation));
 	json_object_set_new(t.answer, "ok", json_boolean(!err));
 	if (err)
 		json_object_set_new(t.answer, "error", json_string(err->message));

@@ -206,7 +206,8 @@ static struct dv_error *search(struct search *s, uint64_t from_icount, uint64_t 
 		}
 		if (stop.where.icount > to_icount)
 			return NULL;
-		DV_TRY(timeline_run(t, to_icount, &stop));
+		/* A limit at to_icount would come before a watchpoint that is hit by the instruction before it. */
+		DV_TRY(timeline_run(t, to_icount + 1, &stop));
 		if (stop.why == DV_WHY_INTERRUPT)
 			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
 		if ((stop.why != DV_WHY_BREAKPOINT && stop.why != DV_WHY_WATCHPOINT) || stop.where.icount > to_icount)

@@ -375,7 +375,7 @@ struct dv_error *timeline_command(struct dv_timeline *t, const struct dv_timelin
 	}
 	if (!err)
 		return timeline_stopped(t, now);
-	now->why = err->code == DV_ERROR_CANCELLED ? DV_WHY_INTERRUPT : DV_WHY_FAILED;
+	now->why = err->code == DV_ERROR_CANCELLED ? DV_WHY_INTERRUPT : timeline_is_gone(err) ? DV_WHY_FAILED : DV_WHY_SEEK;
 	if (timeline_is_gone(err) && t->is_open)
 		dv_error_destroy(timeline_replace(t, NULL));
 	if (t->is_open)

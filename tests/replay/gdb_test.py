@@ -33,16 +33,19 @@ def check(what, good, diagnosis=''):
 
 
 class Debug:
+    marks = 0
+
     def __init__(self, *arguments):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ['TERM'] = 'dumb'
             os.execv(sys.argv[1], ['dejaview', 'debug', *arguments])
         self.welcome = self.until_prompt()
+        self.do('set pagination off')
 
-    def until_prompt(self, timeout=TIMEOUT_S):
+    def until_prompt(self, before=b'', timeout=TIMEOUT_S):
         text, deadline = b'', time.monotonic() + timeout
-        while not ESCAPES.sub(b'', text).endswith(PROMPT):
+        while not ESCAPES.sub(b'', text).endswith(before + PROMPT):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
                 break
@@ -56,8 +59,11 @@ class Debug:
         return ESCAPES.sub(b'', text).decode(errors='replace')
 
     def do(self, command):
-        os.write(self.fd, command.encode() + b'\n')
-        return self.until_prompt()
+        """A mark of its own behind each: what comes unasked for brings a prompt, too."""
+        self.marks += 1
+        mark = b'mark-%d-\n' % self.marks
+        os.write(self.fd, command.encode() + b'\necho mark-%d-\\n\n' % self.marks)
+        return self.until_prompt(b'\n' + mark)
 
     def icount(self):
         found = re.search(r'icount (\d+)', self.do('dv when'))
@@ -162,7 +168,8 @@ def test_others(recording):
     check('the end is a place', 'the end of the recording' in d.welcome, d.welcome)
     end = d.icount()
     text = d.do('continue')
-    check('reaching the end says so', 'end of the recording' in text + d.do('echo \\n'), text)
+    text += d.do('echo \\n')
+    check('reaching the end says so', 'end of the recording' in text, text)
     path = socket_of(d.pid)
     answer = ask(path, do='seek', to='do_filp_open#3')
     check('another client seeks', answer.get('ok') and answer['icount'] < end, answer)
