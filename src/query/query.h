@@ -260,6 +260,9 @@ bool dv_query_search_matches(const struct dv_query_search *s, uint32_t function)
 /* Adds to counts[n] how many matching slices start in [from + n * bucket, from + (n + 1) * bucket). */
 void dv_query_search_buckets(const struct dv_query_search *s, uint32_t track_or_all, uint64_t from_icount,
 			     uint64_t bucket_icount, uint32_t *counts, size_t buckets);
+/* The same for all tracks in one pass: counts[track * buckets + n]. */
+void dv_query_search_grid(const struct dv_query_search *s, uint64_t from_icount, uint64_t bucket_icount,
+			  uint32_t *counts, size_t buckets);
 /* The first match of id `from` or later; or of `from` or earlier. DV_QUERY_NONE: none. */
 uint32_t dv_query_search_next(const struct dv_query_search *s, uint32_t track_or_all, uint32_t from_id);
 uint32_t dv_query_search_prev(const struct dv_query_search *s, uint32_t track_or_all, uint32_t from_id);

@@ -187,6 +187,24 @@ void dv_query_search_buckets(const struct dv_query_search *s, uint32_t track_or_
 	}
 }
 
+void dv_query_search_grid(const struct dv_query_search *s, uint64_t from_icount, uint64_t bucket_icount,
+			  uint32_t *counts, size_t buckets)
+{
+	const struct columns *c = &s->q->c;
+	uint32_t id = first_slice_at(c, from_icount);
+
+	if (!s->count || !bucket_icount)
+		return;
+	for (size_t b = 0; b < buckets && id < c->n; b++) {
+		uint64_t until = from_icount + (b + 1) * bucket_icount;
+		uint32_t end = until > from_icount ? first_slice_at(c, until) : c->n;
+
+		for (; id < end; id++)
+			if (is_match(s->matches, slice_function(c, id)))
+				counts[c->track[id] * buckets + b]++;
+	}
+}
+
 uint32_t dv_query_search_next(const struct dv_query_search *s, uint32_t track_or_all, uint32_t from_id)
 {
 	if (!dv_query_search_count(s, track_or_all))

@@ -5,6 +5,7 @@
 
 #define MAX_TRACKS 256
 #define MAX_BUCKETS (1u << 20)
+#define MAX_CELLS (64u << 20) /* buckets of all tracks: 256 MB */
 #define MAX_ROWS 4000000 /* of a frame: some 130 MB */
 #define TREE_NODES 100000
 
@@ -133,7 +134,7 @@ HANDLER(handle_sched)
 /* search */
 
 static struct dv_error *search_frame(struct job *job, const struct search *search, uint32_t track, uint64_t from,
-				     uint64_t bucket, uint32_t *counts, size_t buckets)
+				     const uint32_t *counts, size_t buckets)
 {
 	static const uint8_t widths[] = DV_FRAME_SEARCH_COLUMNS;
 	struct dv_rpc_frame frame = {DV_FRAME_SEARCH, .request = job->id, .track = track, .base_icount = (double)from};
@@ -143,8 +144,6 @@ static struct dv_error *search_frame(struct job *job, const struct search *searc
 	uint64_t all = dv_query_search_count(search->search, track);
 	size_t n = 0;
 
-	memset(counts, 0, buckets * sizeof(*counts));
-	dv_query_search_buckets(search->search, track, from, bucket, counts, buckets);
 	for (size_t i = 0; i < buckets; i++)
 		frame.rows += counts[i] != 0;
 	frame.extra = (uint32_t)all;
@@ -164,6 +163,7 @@ static struct dv_error *search_frames(struct job *job, const struct search *sear
 {
 	const struct dv_query *q = job->rpc->query;
 	uint64_t from, to, bucket = param_count(job, "bucket", 0), buckets, last = dv_query_info(q)->last_icount;
+	uint32_t tracks = dv_query_info(q)->tracks;
 	_cleanup_free_ uint32_t *counts = NULL;
 
 	DV_TRY(area_of(job, &from, &to));
@@ -174,17 +174,18 @@ static struct dv_error *search_frames(struct job *job, const struct search *sear
 	if (!bucket)
 		bucket = 1;
 	buckets = (to - from + bucket - 1) / bucket;
-	if (buckets > MAX_BUCKETS)
-		return dv_error_new(DV_ERROR_INVALID, "params: %llu buckets; at most %d",
-				    (unsigned long long)buckets, MAX_BUCKETS);
-	counts = malloc((buckets + 1) * sizeof(*counts));
+	if (buckets > MAX_BUCKETS || buckets * tracks > MAX_CELLS)
+		return dv_error_new(DV_ERROR_INVALID, "params: %llu buckets of %u tracks are too many",
+				    (unsigned long long)buckets, tracks);
+	counts = calloc(buckets * tracks + 1, sizeof(*counts));
 	if (!counts)
 		return dv_error_no_memory();
-	for (uint32_t track = 0; track < dv_query_info(q)->tracks; track++) {
+	dv_query_search_grid(search->search, from, bucket, counts, buckets);
+	for (uint32_t track = 0; track < tracks; track++) {
 		if (job_is_cancelled(job))
 			return job_cancelled(job);
 		if (dv_query_search_count(search->search, track))
-			DV_TRY(search_frame(job, search, track, from, bucket, counts, buckets));
+			DV_TRY(search_frame(job, search, track, from, counts + track * buckets, buckets));
 	}
 	return NULL;
 }
