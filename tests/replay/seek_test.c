@@ -114,6 +114,22 @@ static int by_icount(const void *a, const void *b)
 	return by_value(&((const struct probe *)a)->icount, &((const struct probe *)b)->icount);
 }
 
+/* QEMU may hang for ever in a replay that was stopped and goes on: then another one is begun, and that is said. */
+static struct dv_error *seek(struct dv_replay *replay, const struct probe *p)
+{
+	const struct dv_recording *r = replay->recording;
+	struct dv_where where;
+	struct dv_error *err = dv_replay_seek(replay, p->icount, p->vaddr, &where);
+
+	if (!err || err->code != DV_ERROR_TIMEOUT)
+		return err;
+	printf("# begun anew: %s\n", err->message);
+	dv_error_destroy(err);
+	dv_replay_close(replay);
+	DV_TRY(dv_replay_open(r, NULL, replay));
+	return dv_replay_seek(replay, p->icount, p->vaddr, &where);
+}
+
 static struct dv_error *run(const char *folder, uint64_t spread, uint64_t near, int rounds)
 {
 	static struct probes probes;
@@ -142,8 +158,7 @@ static struct dv_error *run(const char *folder, uint64_t spread, uint64_t near, 
 	for (int round = 0, n = 0; round < rounds; round++) {
 		for (size_t i = 0; i < probes.len; i++) {
 			const struct probe *p = &probes.rows[i];
-			struct dv_where where;
-			_cleanup_error_ struct dv_error *err = dv_replay_seek(&replay, p->icount, p->vaddr, &where);
+			_cleanup_error_ struct dv_error *err = seek(&replay, p);
 
 			printf("%sok %d - icount %" PRIu64 " stands on 0x%" PRIx64 " (%s kind %u %s)\n", err ? "not " : "", ++n,
 			       p->icount, p->vaddr, p->near ? "near" : "spread", p->kind, p->user ? "user" : "kernel");
