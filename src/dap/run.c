@@ -86,7 +86,6 @@ static void on_sought(void *context, struct dv_error *err, const struct dv_timel
 	atomic_store(&a->is_stale, true);
 	if (err)
 		dap_event(a, "output", json_pack("{s:s, s:s+}", "category", "important", "output", err->message, "\n"));
-	dv_error_destroy(err);
 	dap_event(a, "dejaview", json_pack("{s:I, s:s}", "icount", (json_int_t)now->where.icount, "why", "seek"));
 	dap_event(a, "stopped", json_pack("{s:s, s:i, s:b}", "reason", "goto", "threadId", CPU_THREAD, "allThreadsStopped", 1));
 }
