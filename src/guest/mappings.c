@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/buf.h"
 #include "guest/arch.h"
+#include "symbols/dynamic.h"
 
 #define VM_EXEC	       0x00000004 /* include/linux/mm.h */
 #define PAGE_SHIFT     12
@@ -219,6 +220,7 @@ bool dv_mappings_read(const struct dv_mappings_layout *l, const struct dv_guest_
 		if (!dv_guest_read_u64(memory, vma + l->vm_file.offset_bytes, &file) ||
 		    !dv_guest_read_u64(memory, vma + l->vm_pgoff.offset_bytes, &pgoff))
 			return false;
+		m.file_vaddr = file;
 		if (file) {
 			m.offset_bytes = pgoff << PAGE_SHIFT;
 			read_inode(l, memory, file, &m);
@@ -236,7 +238,9 @@ bool dv_mappings_read(const struct dv_mappings_layout *l, const struct dv_guest_
 void dv_mapping_deinit(struct dv_mapping *m)
 {
 	free(m->path);
+	dv_dynamic_destroy(m->dynamic);
 	m->path = NULL;
+	m->dynamic = NULL;
 }
 
 /* Trees */

@@ -8,6 +8,8 @@
 
 #include "guest/linux.h"
 
+struct dv_dynamic; /* symbols/dynamic.h */
+
 struct dv_mapping {
 	uint64_t mm_vaddr; /* of the mm_struct it is in */
 	uint64_t start_vaddr, end_vaddr; /* end exclusive */
@@ -15,6 +17,8 @@ struct dv_mapping {
 	bool executable;
 	uint64_t device; /* super_block.s_dev: major << 20 | minor; 0 for what is no file */
 	uint64_t inode;
+	uint64_t file_vaddr; /* of its struct file; 0: none */
+	struct dv_dynamic *dynamic; /* owned; NULL, but for who reads it */
 	char *path; /* owned. Absolute in the guest; "[vdso]" and its like, "[anon]" for what is no file */
 };
 

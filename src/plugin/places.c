@@ -3,6 +3,7 @@
 #include "plugin/places.h"
 
 #include <stdlib.h>
+#include "symbols/dynamic.h"
 
 /* A process with more executable mappings than this is followed by those that it makes later. */
 #define MAX_WALKED 4096
@@ -30,6 +31,9 @@ void dv_places_init(struct dv_places *p, const struct dv_linux *linux_, const st
 		return;
 	err = dv_mappings_init(&p->mappings, linux_->kernel);
 	p->has_mappings = !err;
+	dv_error_destroy(err);
+	err = dv_pagecache_init(&p->pagecache, linux_->kernel);
+	p->has_pagecache = !err;
 	dv_error_destroy(err);
 	err = dv_modules_init(&p->modules, linux_->kernel);
 	p->has_modules = !err;
@@ -157,6 +161,33 @@ uint64_t dv_places_switch(struct dv_places *p, const struct dv_task *next, struc
 
 /* ---- hooks ---- */
 
+struct mapped_file {
+	struct dv_places *places;
+	uint64_t vaddr;
+};
+
+static bool read_mapped_file(void *context, uint64_t offset, void *to, size_t len)
+{
+	const struct mapped_file *file = context;
+
+	return dv_pagecache_read(&file->places->pagecache, file->places->memory, file->places->slide, file->vaddr,
+				 offset, to, len);
+}
+
+/* For a file that is in no place where the host could look: its dynamic symbols, once, as soon as the guest
+ * has them in memory. */
+static void read_dynamic(struct dv_places *p, struct dv_mapping *m)
+{
+	struct mapped_file file = {p, m->file_vaddr};
+	uint64_t *known;
+
+	if (!p->has_pagecache || !m->file_vaddr)
+		return;
+	known = dv_map_put(&p->files, m->device << 40 ^ m->inode);
+	if (known && !*known)
+		*known = dv_dynamic_read(read_mapped_file, &file, &m->dynamic);
+}
+
 static struct dv_event_mapping *on_mmap(struct dv_places *p, uint64_t task, uint64_t vma)
 {
 	struct dv_event_mapping *e;
@@ -170,6 +201,7 @@ static struct dv_event_mapping *on_mmap(struct dv_places *p, uint64_t task, uint
 		dv_mapping_deinit(&mapping);
 		return NULL;
 	}
+	read_dynamic(p, &mapping);
 	e->mappings[e->count++] = mapping;
 	if (task && dv_mappings_read_mm(&p->mappings, p->memory, task, &mm) && mm == mapping.mm_vaddr)
 		e->is_current = read_tgid(p, task, &e->tgid);

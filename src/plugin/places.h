@@ -11,6 +11,7 @@
 
 #include "base/map.h"
 #include "callgraph/event.h"
+#include "guest/pagecache.h"
 
 enum dv_place_hook {
 	DV_PLACE_NONE,
@@ -26,13 +27,15 @@ enum dv_place_hook {
 struct dv_places {
 	const struct dv_linux *linux_; /* NULL: nothing is followed */
 	const struct dv_guest_memory *memory;
-	bool has_mappings, has_modules;
+	bool has_mappings, has_modules, has_pagecache;
+	struct dv_pagecache pagecache;
 	struct dv_mappings_layout mappings;
 	struct dv_modules_layout modules;
 	uint64_t slide;
 	uint64_t hooks[DV_PLACE_HOOKS]; /* runtime addresses; 0: none */
 	struct dv_map known; /* mm_structs that the events have told of */
 	struct dv_module_list loaded;
+	struct dv_map files; /* device and inode of those whose dynamic symbols were read */
 };
 
 /* linux_ may be NULL. What the kernel does not have is left out. */

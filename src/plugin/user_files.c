@@ -22,6 +22,7 @@ struct user_file {
 	bool is_ready;
 	struct dv_object *object; /* NULL: no source has it */
 	/* The writer thread's: */
+	struct dv_object *fallback; /* of the guest's own pages; NULL: not seen */
 	struct user_file *next; /* in the queue */
 	struct user_file *next_told;
 };
@@ -127,7 +128,7 @@ static const struct dv_object *wait_for(struct dv_user_files *files, struct user
 		rc = pthread_cond_timedwait(&files->to_writer, &files->lock, &until);
 	object = file->is_ready ? file->object : NULL;
 	pthread_mutex_unlock(&files->lock);
-	return object;
+	return object ? object : file->fallback;
 }
 
 /* ---- life ---- */
@@ -186,6 +187,7 @@ static void free_file(struct dv_user_files *files, struct user_file *file)
 {
 	if (file->object != files->vdso)
 		dv_object_destroy(file->object);
+	dv_object_destroy(file->fallback);
 	free(file->path);
 	free(file);
 }
@@ -280,6 +282,12 @@ static bool is_same(const struct user_file *file, const struct dv_mapping *m)
 	return file->device == m->device && file->inode == m->inode && !strcmp(file->path, m->path);
 }
 
+static void take_dynamic(struct user_file *file, const struct dv_mapping *m)
+{
+	if (m->dynamic && !file->fallback)
+		dv_error_destroy(dv_object_from_dynamic(m->dynamic, &file->fallback));
+}
+
 uint32_t dv_user_files_id(struct dv_user_files *files, const struct dv_mapping *m, struct dv_trace_writer *writer)
 {
 	uint32_t id = first_id(m->path);
@@ -295,12 +303,15 @@ uint32_t dv_user_files_id(struct dv_user_files *files, const struct dv_mapping *
 			return 0;
 		if (!*place)
 			break;
-		if (is_same((struct user_file *)(uintptr_t)*place, m))
+		if (is_same((struct user_file *)(uintptr_t)*place, m)) {
+			take_dynamic((struct user_file *)(uintptr_t)*place, m);
 			return id;
+		}
 	}
 	file = new_file(files, id, m);
 	if (!file)
 		return 0;
+	take_dynamic(file, m);
 	*place = (uintptr_t)file;
 	tell(files, file, writer);
 	if (!file->is_ready) {

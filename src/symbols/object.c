@@ -2,7 +2,10 @@
 /* A user program's symbols: see object.h. */
 #include "symbols/object.h"
 
+#include <elf.h>
+#include <string.h>
 #include "symbols/debuginfo.h"
+#include "symbols/elffile_private.h"
 #include "symbols/unpack.h"
 
 #define MAX_DEBUGDATA_BYTES (64u << 20)
@@ -92,6 +95,43 @@ struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf 
 struct dv_error *dv_object_names(const struct dv_elf *elf, struct dv_object **ret)
 {
 	return create(elf, NULL, false, ret);
+}
+
+static struct dv_error *add_dynamic(const struct dv_dynamic *d, struct dv_symtab *symtab)
+{
+	for (size_t i = 0; i < d->segments.count; i++) {
+		const struct dv_segment *s = &d->segments.items[i];
+
+		if (s->executable && s->size_bytes <= UINT64_MAX - s->vaddr)
+			DV_TRY(dv_symtab_add_text(symtab, s->vaddr, s->vaddr + s->size_bytes));
+	}
+	for (uint32_t i = 1; i < d->symbol_count; i++) {
+		int kind;
+		Elf64_Sym s;
+
+		memcpy(&s, d->symbols + i * sizeof(s), sizeof(s));
+		kind = ELF64_ST_TYPE(s.st_info);
+		if (s.st_shndx == SHN_UNDEF || (kind != STT_FUNC && kind != STT_GNU_IFUNC) ||
+		    s.st_name >= d->strings_bytes || !dv_elf_is_name(d->strings + s.st_name))
+			continue;
+		DV_TRY(dv_symtab_add(symtab, s.st_value, s.st_size, ELF64_ST_BIND(s.st_info) == STB_WEAK ? 'W' : 'T',
+				     d->strings + s.st_name));
+	}
+	return NULL;
+}
+
+struct dv_error *dv_object_from_dynamic(const struct dv_dynamic *d, struct dv_object **ret)
+{
+	_cleanup_(dv_object_destroyp) struct dv_object *object = calloc(1, sizeof(*object));
+
+	if (!object)
+		return dv_error_no_memory();
+	DV_TRY(dv_symtab_create(&object->symtab));
+	DV_TRY(add_dynamic(d, object->symtab));
+	DV_TRY(dv_symtab_seal(object->symtab));
+	object->segments = d->segments;
+	*ret = dv_steal(object);
+	return NULL;
 }
 
 void dv_object_destroy(struct dv_object *object)

@@ -37,6 +37,7 @@ def programs(folder):
         build(path('libguest.so'), ['library.c'], '-shared', '-fPIC')
         build(path('dynamic'), ['dynamic.c'], '-g', '-pie', '-fPIE', '-L' + folder, '-lguest')
         build(path('stripped'), ['dynamic.c', 'library.c'], '-static', '-s')
+        build(path('exporting'), ['dynamic.c', 'library.c'], '-pie', '-fPIE', '-rdynamic')
         build(path('ondisk'), ['dynamic.c', 'library.c'], '-static-pie', '-fPIE')
     return path
 
@@ -72,7 +73,7 @@ def kernel_modules(series):
 
 def make_initrd(path, out, series):
     files = {'usr/bin/dynamic': path('dynamic'), 'usr/bin/stripped': path('stripped'), 'init': path('init'),
-             'usr/lib/libguest.so': path('libguest.so')}
+             'usr/lib/libguest.so': path('libguest.so'), 'usr/bin/exporting': path('exporting')}
     files.update({name.lstrip('/'): real for name, real in dependencies(path('dynamic')).items()})
     archive = b''.join(guest.newc(d, 0o40755) for d in directories(list(files) + ['m/x', 'dev/x']))
     archive += guest.newc('dev/console', 0o20600, rdev=(5, 1))
@@ -109,17 +110,21 @@ def dump(what, trace):
     return [line.split('\t') for line in text.splitlines()]
 
 
-def check_file(functions, module, file, least):
-    """Each function of a file is at nm's address; those in no symbol are module+offset."""
+def check_file(functions, module, file, least, static=frozenset()):
+    """Each function of a file is at nm's address; those in no symbol, or of which only dynamic symbols were there
+    to be read, are module+offset."""
     want, found = nm(file), set()
     for _, address, _, _, of, _, _, name in functions:
         if of != module or name.endswith('@plt'):
             continue
-        if int(address, 16) in want:
+        if int(address, 16) in want and static & want[int(address, 16)]:
+            guest.check(name == f'{module}+0x{address}', f'{module}: {name} at {address} is no dynamic symbol')
+        elif int(address, 16) in want and '+0x' not in name:
             guest.check(name in want[int(address, 16)], f'{module}: {name} at {address} is {want[int(address, 16)]}')
             found.add(name)
         else:
-            guest.check('+0x' in name, f'{module}: {name} at {address}, where nm has nothing')
+            guest.check('+0x' in name and (static or int(address, 16) not in want),
+                        f'{module}: {name} at {address}, where nm has {want.get(int(address, 16))}')
     guest.check(least <= found, f'{module}: {least - found} are missing of {sorted(found)}')
 
 
@@ -189,6 +194,7 @@ def names(series):
         check_file(functions, 'dynamic', path('dynamic'), {'main', 'outer', 'recurse'})
         check_file(functions, 'libguest.so', path('libguest.so'), {'hidden'})
         check_file(functions, 'ondisk', path('ondisk'), {'main', 'outer', 'recurse', 'from_library', 'hidden'})
+        check_file(functions, 'copied', path('exporting'), {'main', 'outer', 'from_library'}, {'recurse', 'hidden'})
         stripped = [f[7] for f in functions if f[4] == 'stripped']
         guest.check(stripped and all(s.startswith('stripped+0x') for s in stripped), f'stripped has {stripped[:5]}')
         check_lines(functions, 'dynamic', 'dynamic.c')

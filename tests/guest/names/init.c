@@ -18,6 +18,18 @@ static void insert(const char *path)
 	close(fd);
 }
 
+static void copy(const char *from, const char *to)
+{
+	char bytes[4096];
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT, 0755);
+	ssize_t n;
+
+	while ((n = read(in, bytes, sizeof(bytes))) > 0)
+		n = write(out, bytes, (size_t)n);
+	close(in);
+	close(out);
+}
+
 static void run(const char *path)
 {
 	pid_t child = fork();
@@ -46,6 +58,8 @@ int main(void)
 	run("/usr/bin/dynamic");
 	run("/usr/bin/stripped");
 	run("/mnt/opt/ondisk");
+	copy("/usr/bin/exporting", "/copied"); /* is nowhere else */
+	run("/copied");
 	reboot(RB_POWER_OFF);
 	return 0;
 }
