@@ -48,6 +48,7 @@ static const struct {
 	{DV_RPC_REPLAY_BREAKPOINT_ADD, handle_replay_breakpoint_add},
 	{DV_RPC_REPLAY_BREAKPOINT_REMOVE, handle_replay_breakpoint_remove},
 	{DV_RPC_REPLAY_BREAKPOINT_ENABLE, handle_replay_breakpoint_enable},
+	{DV_RPC_WRITES, handle_writes},
 	{DV_RPC_TERMINAL_OPEN, handle_terminal_open},
 	{DV_RPC_TERMINAL_INPUT, handle_terminal_input},
 	{DV_RPC_TERMINAL_RESIZE, handle_terminal_resize},

@@ -188,6 +188,8 @@ HANDLER(handle_replay_locals);
 HANDLER(handle_replay_registers);
 HANDLER(handle_replay_evaluate);
 HANDLER(handle_replay_memory);
+/* writes.c */
+HANDLER(handle_writes);
 HANDLER(handle_replay_breakpoints);
 HANDLER(handle_replay_breakpoint_add);
 HANDLER(handle_replay_breakpoint_remove);

@@ -102,6 +102,24 @@ test('one instruction on, and back', async (t) => {
 	await stands(at);
 });
 
+test('who wrote this: the newest first, each a click away', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	await page.getByRole('tab', { name: 'Who wrote?' }).click();
+	await page.getByRole('textbox', { name: 'Address or symbol' }).fill('system_state');
+	await page.getByRole('button', { name: 'Who wrote this?' }).click();
+	await page.locator('.subpane .plain tr').first().waitFor();
+	await page.locator('.subpane .waiting').waitFor({ state: 'detached' });
+	const rows = await page.locator('.subpane .plain tr').evaluateAll((all) => all.map((tr) => [Number(tr.cells[0].innerText.replace(/\D/g, '')), tr.cells[1].innerText, tr.cells[3].innerText]));
+	const [newest] = rows;
+	assert.deepEqual(rows.map(([at]) => at), rows.map(([at]) => at).sort((a, b) => b - a));
+	// SYSTEM_RUNNING, which kernel_init sets before it runs /init.
+	assert.deepEqual(newest.slice(1), ['kernel_init', '0x3']);
+	await page.locator('.subpane .plain .link').first().click();
+	assert.equal(number(await page.locator('.axis .cursor').innerText()), newest[0]);
+	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
+});
+
 test('the end, a place on the ruler, and the start', async (t) => {
 	if (!debugs)
 		return t.skip('this daemon has no debugger');

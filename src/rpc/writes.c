@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* "Who wrote this?": replays of its own, beside the one that clients share. */
+#include <inttypes.h>
+#include <string.h>
+#include "replay/checkpoints.h"
+#include "replay/subject.h"
+#include "replay/writes.h"
+#include "rpc/private.h"
+
+#define DEFAULT_BYTES 8
+#define MAX_WRITES 200 /* the newest */
+
+struct find {
+	struct job *job;
+	struct dv_subject subject;
+	struct dv_error *err; /* of sending */
+	uint64_t vaddr;
+	uint64_t told_permille;
+	json_int_t found;
+};
+
+static json_t *hex(uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	return json_string(text);
+}
+
+static bool on_write(void *context, const struct dv_write *w)
+{
+	struct find *s = context;
+	const struct dv_query *q = s->job->rpc->query;
+	const struct dv_symbol *symbol = w->by_cpu ? dv_subject_function_at(&s->subject, w->rip, &(uint64_t){0}) : NULL;
+	uint32_t utid = w->by_cpu ? dv_query_running_at(q, 0, w->icount) : DV_QUERY_NONE;
+	uint32_t len = w->size_bytes < 8 ? w->size_bytes : 8;
+	uint64_t value = 0;
+	json_t *json;
+
+	memcpy(&value, w->after + w->offset, len);
+	json = json_pack("{s:I, s:o, s:I, s:o}", "icount", (json_int_t)w->icount, "address", hex(s->vaddr + w->offset),
+			 "size", (json_int_t)w->size_bytes, "value", hex(value));
+	if (utid != DV_QUERY_NONE)
+		set_member(json, "utid", json_integer(utid));
+	if (symbol)
+		set_member(json, "function", dv_json_text(symbol->name));
+	else if (!w->by_cpu)
+		set_member(json, "function", json_string("(no instruction: a device, or the loader)"));
+	s->err = job_part(s->job, json_pack("{s:[o]}", "writes", json));
+	return ++s->found < MAX_WRITES && !s->err && !job_is_cancelled(s->job);
+}
+
+static bool on_progress(void *context, uint64_t done_icount, uint64_t total_icount)
+{
+	struct find *s = context;
+	uint64_t permille = total_icount ? done_icount * 1000 / total_icount : 0;
+
+	if (permille != s->told_permille)
+		job_progress(s->job, (double)done_icount, (double)total_icount, "looking for writes, from the end backwards");
+	s->told_permille = permille;
+	return !job_is_cancelled(s->job);
+}
+
+static struct dv_error *find(struct find *s, const char *place)
+{
+	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
+	struct dv_writes_search search = {.from_icount = param_count(s->job, "from", 0), .checkpoints = &checkpoints,
+					  .write = on_write, .progress = on_progress, .context = s};
+	uint64_t bytes, end = dv_recording_common_icount(s->subject.recording);
+
+	DV_TRY(dv_subject_resolve(&s->subject, place, &search.vaddr, &bytes));
+	bytes = param_count(s->job, "size", bytes && bytes <= DEFAULT_BYTES ? bytes : DEFAULT_BYTES);
+	if (!bytes || bytes > DV_WRITES_MAX_BYTES)
+		return dv_error_new(DV_ERROR_INVALID, "up to %u bytes can be watched", DV_WRITES_MAX_BYTES);
+	s->vaddr = search.vaddr;
+	search.bytes = (uint32_t)bytes;
+	search.to_icount = param_count(s->job, "to", end);
+	if (search.to_icount > end)
+		search.to_icount = end;
+	search.qemu = s->subject.qemu;
+	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
+	return dv_writes_find(s->subject.recording, &search);
+}
+
+HANDLER(handle_writes)
+{
+	const char *address = param_string(job, "address"), *symbol = param_string(job, "symbol");
+	const struct dv_subject_options options = {.folder = job->rpc->recording ? job->rpc->recording->folder : NULL};
+	struct find s = {.job = job};
+	struct dv_error *err;
+
+	if (!options.folder)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "this is a trace without its recording: only a recording replays");
+	if (!address == !symbol)
+		return dv_error_new(DV_ERROR_INVALID, "give either an address or a symbol");
+	DV_TRY(dv_subject_init(&options, &s.subject));
+	err = find(&s, address ? address : symbol);
+	dv_subject_deinit(&s.subject);
+	if (s.err) {
+		dv_error_destroy(err);
+		return s.err;
+	}
+	if (job_is_cancelled(job) && !err)
+		return job_cancelled(job);
+	if (!err)
+		*ret = json_pack("{s:I}", "total", s.found);
+	return err;
+}
