@@ -69,7 +69,7 @@ static bool find_length(const char *header, size_t len, size_t *ret)
 
 struct dv_error *dv_dap_parse(const char *bytes, size_t len, size_t *ret_used, json_t **ret)
 {
-	const char *end = memmem(bytes, len, "\r\n\r\n", 4);
+	const char *end = len ? memmem(bytes, len, "\r\n\r\n", 4) : NULL; /* no bytes may be NULL */
 	size_t header = end ? (size_t)(end - bytes) + 4 : 0, body;
 	json_error_t why;
 

@@ -392,9 +392,12 @@ def test_malformed_http(d):
                     b'GET /?token=%zz%0 HTTP/1.1\r\nHost: localhost\r\n\r\n', b'GET /?' + b'&=' * 3000 + b' HTTP/1.1\r\nHost: x\r\n\r\n',
                     b'\x80\x9e\x01\x03\x01' * 50, b'GET /status HTTP/1.1\r\n' + b'Host: localhost\r\n' * 500 + b'\r\n'):
         with connect(d.port) as s:
-            s.sendall(garbage)
-            s.shutdown(socket.SHUT_WR)
-            answer = read_all(s)
+            try:
+                s.sendall(garbage)
+                s.shutdown(socket.SHUT_WR)
+                answer = read_all(s)
+            except OSError:  # it was hung up on before all was said
+                answer = b''
             assert not answer.startswith((b'HTTP/1.1 1', b'HTTP/1.1 2')), (garbage[:60], answer[:200])
         assert d.http('GET', '/status')[0] == 200
 

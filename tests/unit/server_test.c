@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The server and a few routes, spoken to over a socket. */
 #include "server/server.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include "base/io.h"
 #include "server_client.h"
@@ -51,11 +53,20 @@ static void *flood(void *peer)
 }
 
 static pthread_t flooder;
+static sem_t flooder_runs; /* posted when there is a flooder to join */
 
 static void *flood_opened(void *context, struct dv_peer *peer)
 {
 	CHECK(!pthread_create(&flooder, NULL, flood, dv_peer_ref(peer)));
+	sem_post(&flooder_runs);
 	return context;
+}
+
+/* The handshake's answer goes out before the route hears of the peer. */
+static void wait_for_flooder(void)
+{
+	while (sem_wait(&flooder_runs) && errno == EINTR)
+		;
 }
 
 static void no_message(void *client, bool is_text, const void *data, size_t len)
@@ -104,6 +115,7 @@ static void start(struct fixture *f)
 	char path[256];
 
 	the_fixture = f;
+	CHECK(!sem_init(&flooder_runs, 0, 0));
 	for (size_t i = 0; routes[i].path; i++)
 		routes[i].context = f;
 	snprintf(path, sizeof(path), "%s/index.html", test_dir());
@@ -439,6 +451,7 @@ TEST(a_client_that_does_not_read)
 		CHECK_EQ(got.len, 1 << 20);
 	}
 	close(lazy);
+	wait_for_flooder();
 	pthread_join(flooder, NULL);
 	close(fd);
 	stop(&f);
@@ -451,6 +464,7 @@ TEST(stopping_frees_a_thread_that_waits)
 
 	start(&f);
 	fd = client_websocket(f.port, "/flood", NULL, NULL);
+	wait_for_flooder();
 	dv_server_stop(f.server);
 	pthread_join(flooder, NULL);
 	close(fd);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The timeline and what surrounds it: minimap, ruler, the tracks' names, the tip under the pointer, the menu.
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { JSX } from 'preact';
 import { short, exact } from '../lib/format.ts';
 import { icount, Kind } from '../lib/types.ts';
@@ -96,7 +96,8 @@ function Tip(): JSX.Element | null {
 function MenuBox(): JSX.Element | null {
 	const m = menu.value;
 	const ref = useRef<HTMLDivElement>(null);
-	useEffect(() => {
+	// Before it is painted: whoever sees the menu can use its keys.
+	useLayoutEffect(() => {
 		if (!m)
 			return;
 		ref.current?.querySelector<HTMLButtonElement>('button:not([disabled])')?.focus();
