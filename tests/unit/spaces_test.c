@@ -46,9 +46,9 @@ static void map(uint64_t mm, uint64_t start, uint64_t end, uint64_t offset, cons
 	dv_event_mapping_destroy(e);
 }
 
-static void change(struct dv_event_mapping e)
+static void change(const struct dv_event_mapping *e)
 {
-	dv_spaces_apply(spaces, 1, &e, NULL);
+	dv_spaces_apply(spaces, 1, e, NULL);
 }
 
 /* The offset in a file of an address, or the address itself where there is no file. */
@@ -75,7 +75,7 @@ TEST(an_address_is_in_what_was_mapped_last)
 	CHECK_EQ(look_up(MM, 0x14010), 0x10);
 	CHECK_EQ(look_up(MM, 0x13fff), 0x6fff);
 	CHECK_EQ(look_up(MM, 0x15000), 0x8000);
-	change((struct dv_event_mapping){.change = DV_MAPPING_UNMAP, .mm_vaddr = MM, .start_vaddr = 0x12000,
+	change(&(struct dv_event_mapping){.change = DV_MAPPING_UNMAP, .mm_vaddr = MM, .start_vaddr = 0x12000,
 					 .end_vaddr = 0x14800});
 	CHECK_EQ(look_up(MM, 0x12000), 0x12000);
 	CHECK_EQ(look_up(MM, 0x147ff), 0x147ff);
@@ -101,17 +101,17 @@ TEST(a_generation_is_never_that_of_another_space_or_time)
 	first = dv_spaces_find(spaces, MM)->generation;
 	map(MM, 0x10000, 0x20000, 0, LIBRARY, 1); /* as mprotect says it again */
 	CHECK_EQ(dv_spaces_find(spaces, MM)->generation, first);
-	change((struct dv_event_mapping){.change = DV_MAPPING_UNMAP, .mm_vaddr = MM, .start_vaddr = 0x30000,
+	change(&(struct dv_event_mapping){.change = DV_MAPPING_UNMAP, .mm_vaddr = MM, .start_vaddr = 0x30000,
 					 .end_vaddr = 0x40000});
 	CHECK_EQ(dv_spaces_find(spaces, MM)->generation, first);
 	map(MM, 0x30000, 0x40000, 0, LIBRARY, 1);
 	again = dv_spaces_find(spaces, MM)->generation;
 	CHECK(again != first);
-	change((struct dv_event_mapping){.change = DV_MAPPING_COPY, .mm_vaddr = CHILD, .from_mm_vaddr = MM, .tgid = 8});
+	change(&(struct dv_event_mapping){.change = DV_MAPPING_COPY, .mm_vaddr = CHILD, .from_mm_vaddr = MM, .tgid = 8});
 	child = dv_spaces_find(spaces, CHILD)->generation;
 	CHECK(child != first && child != again);
 	CHECK_EQ(look_up(CHILD, 0x30010), 0x10);
-	change((struct dv_event_mapping){.change = DV_MAPPING_DROP, .mm_vaddr = CHILD});
+	change(&(struct dv_event_mapping){.change = DV_MAPPING_DROP, .mm_vaddr = CHILD});
 	CHECK(!dv_spaces_find(spaces, CHILD));
 	map(CHILD, 0x10000, 0x20000, 0, LIBRARY, 1);
 	CHECK(dv_spaces_find(spaces, CHILD)->generation != child);
