@@ -14,6 +14,7 @@
 #include "plugin/console.h"
 #include "plugin/entries.h"
 #include "plugin/follow.h"
+#include "plugin/mem_value.h"
 #include "plugin/names.h"
 #include "plugin/tracer_private.h"
 
@@ -24,6 +25,7 @@
 #define MAX_REGISTERS	 16
 #define MAX_BANNER_BYTES 512
 
+enum { SIZE_SHIFT_32 = 2, SIZE_SHIFT_64 };
 enum { REG_STACK, REG_SYSCALL, REG_ARGUMENT0, REG_ARGUMENT1, REG_ARGUMENT2, REG_NAMED };
 
 /* An iret under way. */
@@ -37,7 +39,8 @@ struct tracer {
 	struct dv_ring *ring;
 	int64_t (*now)(void);
 	bool several_cpus;
-	pthread_mutex_t lock; /* around the ring, with several vCPUs */
+	struct dv_mem_value mem_value; /* of the only vCPU */
+	pthread_mutex_t lock;	       /* around the ring, with several vCPUs */
 	uint64_t pending_target[DV_EVENT_MAX_CPUS];
 	uint64_t pending_stack[DV_EVENT_MAX_CPUS];
 	struct leaving leaving[DV_EVENT_MAX_CPUS];
@@ -90,12 +93,21 @@ static void on_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, vo
 	put(DV_EVENT_CALL, cpu, vaddr, (uintptr_t)target);
 }
 
-/* QEMU fills in no more than the access had: the rest of a narrow value is arbitrary. */
-static inline uint64_t code_address(qemu_plugin_mem_value value)
+/* What 64-bit code loads or stores as an address. */
+static inline uint64_t code_address64(qemu_plugin_meminfo_t info)
 {
-	if (__builtin_expect(value.type == QEMU_PLUGIN_MEM_VALUE_U64, 1))
-		return value.data.u64;
-	return value.type == QEMU_PLUGIN_MEM_VALUE_U32 ? value.data.u32 : value.data.u16;
+	if (__builtin_expect(tracer.several_cpus, 0))
+		return qemu_plugin_mem_get_value(info).data.u64;
+	return dv_mem_value_u64(&tracer.mem_value, info);
+}
+
+/* QEMU fills in no more than the access had: the rest of a narrow value is arbitrary. */
+static inline uint64_t code_address(qemu_plugin_meminfo_t info, unsigned size_shift)
+{
+	if (__builtin_expect(size_shift == SIZE_SHIFT_64, 1))
+		return code_address64(info);
+	return size_shift == SIZE_SHIFT_32 ? qemu_plugin_mem_get_value(info).data.u32 :
+					     qemu_plugin_mem_get_value(info).data.u16;
 }
 
 /*
@@ -105,13 +117,13 @@ static inline uint64_t code_address(qemu_plugin_mem_value value)
  */
 static void on_user_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *packed)
 {
-	qemu_plugin_mem_value pushed = qemu_plugin_mem_get_value(info);
+	unsigned size_shift = qemu_plugin_mem_size_shift(info);
 	int32_t distance = (int32_t)(uintptr_t)packed;
 	uint64_t target = (uintptr_t)packed >> 32;
 
-	if (pushed.type != QEMU_PLUGIN_MEM_VALUE_U16)
-		target = code_address(pushed) + (uint64_t)(int64_t)distance;
-	put(DV_EVENT_CALL, cpu, vaddr, pushed.type == QEMU_PLUGIN_MEM_VALUE_U32 ? (uint32_t)target : target);
+	if (size_shift >= SIZE_SHIFT_32)
+		target = code_address(info, size_shift) + (uint64_t)(int64_t)distance;
+	put(DV_EVENT_CALL, cpu, vaddr, size_shift == SIZE_SHIFT_32 ? (uint32_t)target : target);
 }
 
 static void *pack_user_call(uint64_t end, uint64_t target)
@@ -119,9 +131,15 @@ static void *pack_user_call(uint64_t end, uint64_t target)
 	return (void *)(uintptr_t)((uint32_t)(target - end) | target << 32);
 }
 
+/* In the kernel code is 64-bit code. */
+static void on_kernel_return(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
+{
+	put(DV_EVENT_RETURN, cpu, vaddr, code_address64(info));
+}
+
 static void on_return(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
 {
-	put(DV_EVENT_RETURN, cpu, vaddr, code_address(qemu_plugin_mem_get_value(info)));
+	put(DV_EVENT_RETURN, cpu, vaddr, code_address(info, qemu_plugin_mem_size_shift(info)));
 }
 
 static void on_jump(unsigned cpu, void *target)
@@ -223,7 +241,7 @@ static void on_call_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 	if (qemu_plugin_mem_is_store(info))
 		put(DV_EVENT_CALL, cpu, vaddr, tracer.pending_target[cpu & 0xff]);
 	else
-		tracer.pending_target[cpu & 0xff] = code_address(qemu_plugin_mem_get_value(info));
+		tracer.pending_target[cpu & 0xff] = code_address(info, qemu_plugin_mem_size_shift(info));
 }
 
 static void on_jump_register(unsigned cpu, void *reg)
@@ -236,7 +254,7 @@ static void on_jump_register(unsigned cpu, void *reg)
 
 static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
 {
-	uint64_t target = qemu_plugin_mem_get_value(info).data.u64;
+	uint64_t target = code_address64(info);
 
 	if (dv_is_kernel_vaddr(target))
 		put(DV_EVENT_JUMP, cpu, 0, target);
@@ -245,7 +263,7 @@ static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 /* A jump through a slot of the GOT: from a linkage table to where its function is. */
 static void on_user_jump(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
 {
-	uint64_t target = qemu_plugin_mem_get_value(info).data.u64;
+	uint64_t target = code_address(info, qemu_plugin_mem_size_shift(info));
 
 	if (!dv_is_kernel_vaddr(target))
 		put(DV_EVENT_JUMP, cpu, 0, target);
@@ -579,7 +597,8 @@ static void instrument_call(struct qemu_plugin_insn *insn, const struct dv_insn 
 						 NULL);
 		break;
 	case DV_INSN_RETURN:
-		qemu_plugin_register_vcpu_mem_cb(insn, on_return, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
+		qemu_plugin_register_vcpu_mem_cb(insn, dv_is_kernel_vaddr(vaddr) ? on_kernel_return : on_return,
+						 QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
 		break;
 	default:
 		break;

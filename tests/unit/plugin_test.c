@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "plugin/clock.h"
 #include "plugin/lines.h"
+#include "plugin/mem_value.h"
 #include "plugin/options.h"
 #include "plugin/ring.h"
 #include "test.h"
@@ -265,4 +266,82 @@ TEST(records_of_printk_are_lines_and_continued_ones_come_once)
 	CHECK_STR((const char *)out.data, "@10 1 printk 6 [whole]\n@20 1 printk 6 [continued]\n@50 1 printk 6 [never ended]\n"
 					  "@60 1 printk 6 [two]\n@60 1 printk 6 [lines]\n@70 1 printk 6 []\n"
 					  "@80 1 printk 6 [last]\n");
+}
+
+/* ---- where QEMU keeps the value of an access ---- */
+
+qemu_plugin_mem_value qemu_plugin_mem_get_value(qemu_plugin_meminfo_t info)
+{
+	return (qemu_plugin_mem_value){QEMU_PLUGIN_MEM_VALUE_U64, {.u64 = info}};
+}
+
+static uint64_t object[16];
+
+/* `answers` values, each of them in the words of `places`. */
+static void teach(struct dv_mem_value *m, unsigned answers, unsigned places)
+{
+	for (unsigned i = 1; i <= answers; i++) {
+		for (unsigned word = 0; word < DV_ARRAY_SIZE(object); word++)
+			object[word] = places & 1u << word ? 1000 + i : i;
+		dv_mem_value_learn(m, object, DV_ARRAY_SIZE(object), 1000 + i);
+	}
+}
+
+TEST(the_word_that_held_every_answer_is_the_value)
+{
+	struct dv_mem_value m = {0};
+
+	teach(&m, DV_MEM_VALUE_ANSWERS - 1, 1u << 5);
+	CHECK(!m.word && !m.over);
+	teach(&m, DV_MEM_VALUE_ANSWERS, 1u << 5);
+	CHECK(m.word == &object[5] && m.over);
+	object[5] = 42;
+	CHECK_EQ(dv_mem_value_u64(&m, 0), 42);
+}
+
+TEST(a_word_that_held_some_answers_is_struck_off)
+{
+	struct dv_mem_value m = {0};
+
+	object[3] = object[7] = 500;
+	dv_mem_value_learn(&m, object, DV_ARRAY_SIZE(object), 500);
+	CHECK_EQ(m.count, 2);
+	teach(&m, DV_MEM_VALUE_ANSWERS, 1u << 7);
+	CHECK(m.word == &object[7]);
+}
+
+TEST(an_answer_that_comes_again_says_nothing)
+{
+	struct dv_mem_value m = {0};
+
+	object[2] = 9;
+	for (int i = 0; i < 2 * DV_MEM_VALUE_ANSWERS; i++)
+		dv_mem_value_learn(&m, object, DV_ARRAY_SIZE(object), 9);
+	CHECK(!m.word && !m.over);
+	CHECK_EQ(m.answers, 1);
+}
+
+TEST(without_one_clear_place_qemu_is_asked)
+{
+	struct dv_mem_value none = {0}, two = {0};
+
+	teach(&none, 1, 0);
+	CHECK(none.over && !none.word);
+	CHECK_EQ(dv_mem_value_u64(&none, 31), 31);
+	for (unsigned i = 0; !two.over; i++)
+		teach(&two, DV_MEM_VALUE_ANSWERS, 1u << 1 | 1u << 2);
+	CHECK(!two.word);
+	CHECK_EQ(two.answers, DV_MEM_VALUE_MAX_ANSWERS);
+	CHECK_EQ(dv_mem_value_u64(&two, 32), 32);
+}
+
+TEST(a_place_that_no_longer_holds_the_value_is_not_used_again)
+{
+	struct dv_mem_value m = {.word = &object[0], .over = true, .asked = 0xfffe};
+
+	object[0] = 5;
+	CHECK_EQ(dv_mem_value_u64(&m, 6), 5);
+	m.asked = 0xffff;
+	CHECK_EQ(dv_mem_value_u64(&m, 6), 6);
+	CHECK_EQ(dv_mem_value_u64(&m, 7), 7);
 }
