@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "callgraph/event.h"
 
-#define DV_RING_BATCH  4096u
+#define DV_RING_BATCH  32768u
 #define DV_RING_EVENTS (1u << 18) /* 6 MiB */
 
 struct dv_ring {
