@@ -96,4 +96,14 @@ ok 'a missing base image is refused' says '--image' timeout 300 "$dejaview" trac
 ok 'a moved one is taken' timeout 600 "$dejaview" trace --quiet --image elsewhere.img d.dejaview
 printf x | dd of=elsewhere.img bs=1 seek=4096 conv=notrunc status=none
 ok 'a changed one is refused' says 'has changed' timeout 300 "$dejaview" trace --image elsewhere.img d.dejaview
+qemu-img create -q -f qcow2 own.qcow2 16M && qemu-io -c 'write -P 0x5a 0 1M' own.qcow2 >/dev/null
+image=$(sha256sum <own.qcow2)
+ok 'a copy of the image goes along' record --quiet --no-trace --copy-image -o c.dejaview -- "${guest[@]}" \
+	-drive file=own.qcow2,if=virtio
+ok "the user's image is as it was" test "$image" = "$(sha256sum <own.qcow2)"
+rm own.qcow2
+ok 'and replays without the original' timeout 600 "$dejaview" seek c.dejaview 300000000
+qemu-img create -q -f qcow2 -F raw -b elsewhere.img top.qcow2
+ok 'an image on top of another is not copied' says 'flatten it' record --copy-image -o e.dejaview -- "${guest[@]}" \
+	-drive file=top.qcow2,if=virtio
 echo "1..$n"
