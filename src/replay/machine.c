@@ -87,7 +87,8 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	dv_buf_printf(&status_option, "status=%s%c", status ?: "", 0);
 	if (!status || !plugin_options || status_option.failed)
 		return dv_error_no_memory();
-	memcpy(plugin_options, options->plugin_options, len * sizeof(*plugin_options));
+	if (len)
+		memcpy(plugin_options, options->plugin_options, len * sizeof(*plugin_options));
 	plugin_options[len] = (const char *)status_option.data;
 	run.plugin_options = plugin_options;
 	DV_TRY(dv_qemu_plan_argv(m->recording->plan, &run, &argv));
