@@ -458,22 +458,6 @@ static NOINLINE void on_jump(struct dv_callgraph *cg, struct thread *t, const st
 		jump_to(cg, t, top->slot, e->b, icount);
 }
 
-/* Nearer than this to its slot, a return address was moved and not made (PUSH_AND_CLEAR_REGS save_ret=1). */
-#define MOVED_BYTES 256
-
-/* The entry code's helpers (error_entry, paranoid_entry) take their return address along on top of what
- * they push: they, or what they jump on to (sync_regs), return below their slot, into the entry that
- * called them. Gives how many frames end, or 0. */
-static uint32_t moved_frames(const struct thread *t, uint64_t slot)
-{
-	const struct frame *top = &t->frames[t->len - 1];
-	uint32_t n = tail_chain(t, top->slot);
-	const struct frame *caller = n < t->len ? top - n : NULL;
-
-	return caller && top->slot - slot < MOVED_BYTES &&
-	       (caller->kind == DV_SLICE_EXCEPTION || caller->kind == DV_SLICE_INTERRUPT) ? n : 0;
-}
-
 /* Into the function that is on top anyway: whoever was there before it has been closed. */
 static bool is_resumed(struct dv_callgraph *cg, const struct thread *t, uint64_t vaddr)
 {
@@ -481,6 +465,25 @@ static bool is_resumed(struct dv_callgraph *cg, const struct thread *t, uint64_t
 
 	return cg->options.function_at && dv_is_kernel_vaddr(vaddr) &&
 	       cg->options.function_at(cg->options.resolve_context, vaddr) == top->key;
+}
+
+/* Nearer than this to its slot, a return address was moved and not made (PUSH_AND_CLEAR_REGS save_ret=1). */
+#define MOVED_BYTES 256
+
+/* The entry code's helpers (error_entry, paranoid_entry) take their return address along on top of what
+ * they push: they, or what they jump on to (sync_regs), return below their slot, into the entry that
+ * called them. Gives how many frames end, or 0. */
+static uint32_t moved_frames(struct dv_callgraph *cg, const struct thread *t, uint64_t slot, uint64_t vaddr)
+{
+	const struct frame *top = &t->frames[t->len - 1];
+	uint32_t n = tail_chain(t, top->slot);
+	const struct frame *caller = n < t->len ? top - n : NULL;
+
+	if (!caller || top->slot - slot >= MOVED_BYTES ||
+	    (caller->kind != DV_SLICE_EXCEPTION && caller->kind != DV_SLICE_INTERRUPT))
+		return 0;
+	/* A handler that ftrace's trampoline goes back to lies as near to its entry. */
+	return is_resumed(cg, t, vaddr) ? 0 : n;
 }
 
 static void count_unmatched(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
@@ -503,6 +506,7 @@ static NOINLINE void return_without_frame(struct dv_callgraph *cg, struct thread
 					  uint64_t icount)
 {
 	struct frame *top = thread_top(t);
+	uint32_t moved;
 
 	if (top && (top->flags & FRAME_KERNEL) && !dv_is_kernel_vaddr(e->b) && !dv_is_kernel_vaddr(e->a))
 		thread_leave_kernel(&cg->policy, t, icount);
@@ -510,8 +514,8 @@ static NOINLINE void return_without_frame(struct dv_callgraph *cg, struct thread
 	top = thread_top(t);
 	if ((top && (top->flags & FRAME_THUNK)) || (resolve(cg, e->b) & DV_TARGET_ENTRY))
 		jump_to(cg, t, e->a + 8, e->b, icount);
-	else if (top && moved_frames(t, e->a))
-		thread_truncate(&cg->policy, t, t->len - moved_frames(t, e->a), icount);
+	else if (top && (moved = moved_frames(cg, t, e->a, e->b)))
+		thread_truncate(&cg->policy, t, t->len - moved, icount);
 	else
 		count_unmatched(cg, t, e);
 }

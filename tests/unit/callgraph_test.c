@@ -276,6 +276,20 @@ TEST(a_trampolines_return_to_the_real_caller_closes_nothing)
 	CHECK_EQ(counts.unmatched_returns, 0);
 }
 
+/* An interrupt's handler that was jumped to lies as near to its entry as the entry's helpers do. */
+TEST(so_it_does_right_above_an_entry)
+{
+	struct dv_callgraph_counts counts =
+		RUN(ONE "@10 2>e?\n@12 2>a\n@14 2>b~\n@15 2>c\n@20 2<\n@30 2>d\n@35 2<\n@40 2<\n@40 2<\n@50 2<\n", TO_ONE,
+		    ENTER(10, K(5), FN('e')), CALL(12, K(6), FN('a')), JUMP(14, FN('b')), CALL(15, K(9), FN('c')),
+		    RETURN(20, K(9), FN('z') + 1), CALL(26, K(9), FN('z') + 20), RETURN(27, K(9), FN('b') + 30),
+		    CALL(30, K(9), FN('d')), RETURN(35, K(9), FN('b') + 40), RETURN(40, K(6), FN('e') + 9),
+		    LEAVE(50, K(5)));
+
+	CHECK_EQ(counts.made_returns, 1);
+	CHECK_EQ(counts.unmatched_returns, 0);
+}
+
 TEST(an_indirect_call_through_a_thunk_shows_its_target)
 {
 	/* call thunk; the thunk calls into itself, overwrites the slot and returns to the target. */
