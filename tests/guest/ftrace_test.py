@@ -37,25 +37,24 @@ def run_guest(folder, series, cmdline):
         return out, f.read().decode(errors='replace').replace('\r', '')
 
 
-def recorded(console):
+def recorded(console, names):
     """What the guest's tracer showed, by name."""
     found = {}
     for match in re.finditer(r'^@@ begin (\w+) (\d+) +(\d+) +(\d+)\s*$(.*?)^@@ end', console, re.M | re.S):
         name, pid, overrun, dropped, text = match.groups()
         listing, _, trace = gzip.decompress(base64.b64decode(text)).decode().partition('@@@@\n')
         functions = {line.split()[0] for line in listing.splitlines() if line and not line.startswith('#')}
+        functions = {names.get(f, f) for f in functions}
         found[name] = Recorded(name, int(pid), int(overrun) + int(dropped), functions, trace)
     return found
 
 
 LINE = re.compile(r'^\s*(?:\d+\))?\s*\S.*?-(\d+)\s+\|\s+(.*)$')
-CALL = re.compile(r'^( *)([\w.]+)(?: \[\w+\])?\(\)(;| \{)')
+CALL = re.compile(r'^ *(?P<name>[\w.]+)(?: \[\w+\])?\(\)(?P<opens>;| \{)')
+END = re.compile(r'^ *\} /\* (?P<name>[\w.]+)')
 
 
-END = re.compile(r'^ *\} /\* ([\w.]+)')
-
-
-def graph(text, without):
+def graph(text, names, without):
     """Calls by pid, in order: depths are those among the recorded functions."""
     calls, depths = collections.defaultdict(list), collections.Counter()
     for line in text.splitlines():
@@ -64,10 +63,12 @@ def graph(text, without):
             continue
         pid, what = int(match.group(1)), match.group(2)
         call, end = CALL.match(what), END.match(what)
-        if call and call.group(2) not in without:
-            calls[pid].append(Node(depths[pid], call.group(2)))
-            depths[pid] += call.group(3) == ' {'
-        elif end and end.group(1) not in without:
+        name = (call or end) and (call or end).group('name')
+        name = names.get(name, name)
+        if call and name not in without:
+            calls[pid].append(Node(depths[pid], name))
+            depths[pid] += call.group('opens') == ' {'
+        elif end and name not in without:
             depths[pid] -= 1
     return calls
 
@@ -77,12 +78,12 @@ def pids_of(r):
     return sorted(pid for pid in {int(n) for n in re.findall(r'-(\d+) +(?:\||\[)', r.text)} if pid >= r.first_pid)
 
 
-def slices_by_tid(path, tids):
+def slices_by_tid(path, names, tids):
     """What these threads called, in the order in which it began."""
     threads = {tid: [] for tid in tids}
     for s in guest.read(path, min(tids)):
         if s.tid in threads:
-            threads[s.tid].append(s)
+            threads[s.tid].append(s._replace(name=names.get(s.name, s.name)))
     for found in threads.values():
         found.sort(key=lambda s: (s.start, s.depth))
     return threads
@@ -115,10 +116,23 @@ def interrupts_of_the_tracer(slices):
     return found
 
 
-def known_as(name, functions):
-    """A system call without arguments has two names at one address."""
-    other = '__do_sys_' + name[len('__x64_sys_'):]
-    return other if name.startswith('__x64_sys_') and name not in functions and other in functions else name
+def one_name_each(kernel):
+    """Several names of one function (__do_sys_getpid, __x64_sys_getpid, __ia32_sys_getpid): the tracer shows
+    one and we show one. Gives a name for all of them by each of them."""
+    text = subprocess.run([os.path.join(guest.BUILD, 'tests/guest/kernel_functions'), kernel], check=True,
+                          capture_output=True, text=True).stdout
+    known, first_at = {}, {}
+
+    def find(name):
+        while known.get(name, name) != name:
+            name = known[name]
+        return name
+    for line in text.splitlines():
+        vaddr, name = line.split()
+        first = first_at.setdefault(vaddr, name)
+        if first != name:
+            known[find(name)] = find(first)
+    return {name: find(name) for name in known}
 
 
 def selected(slices, functions, with_irqs):
@@ -133,10 +147,9 @@ def selected(slices, functions, with_irqs):
         if s in odd and group is None:
             depth, group = 0, (len(nodes), [])
             groups.append(group)
-        name = known_as(s.name, functions)
-        shown = name in functions and not hidden
+        shown = s.name in functions and not hidden
         if shown:
-            (nodes if group is None else group[1]).append(Node(depth, name))
+            (nodes if group is None else group[1]).append(Node(depth, s.name))
         stack.append((depth + shown, hidden, group))
     return nodes, [g for g in groups if g[1]]
 
@@ -177,14 +190,15 @@ def compare_one(r, pid, theirs, slices, with_irqs):
             return moved
         if i == len(ours) or at == len(theirs) or ours[i] != theirs[at]:
             raise guest.Failed(f'{r.name}: process {pid} differs at its call {at} of {len(theirs)}; ftrace has\n# ' +
-                               show(theirs, at) + '\n# we have\n# ' + show(ours, i) + f'\n# and {groups[:2]}')
+                               show(theirs, at) + '\n# we have\n# ' + show(ours, i) + '\n# and in interrupts of the tracer ' +
+                               f'{[(before, nodes[0].name) for before, nodes in groups[:2]]}')
         at += 1
 
 
 def compare(r, threads, with_irqs=True):
     pids = pids_of(r)
     without = set().union(*(called_in_the_switch(threads.get(pid, [])) for pid in pids))
-    theirs = graph(r.text, without)
+    theirs = graph(r.text, state['names'], without)
     r = r._replace(functions=r.functions - without)
     guest.check(pids and pids[0] == r.first_pid, f'{r.name}: no process {r.first_pid} was recorded')
     moved = sum(compare_one(r, pid, theirs[pid], threads.get(pid, []), with_irqs) for pid in pids)
@@ -199,9 +213,11 @@ state = {}
 
 def the_guest_records_itself(folder):
     path, console = run_guest(folder, series, f'SETS={",".join(wanted)} {cmdline}')
-    state['found'] = recorded(console)
+    state['names'] = one_name_each(guest.kernel(series))
+    state['found'] = recorded(console, state['names'])
     state['path'] = path
-    state['threads'] = slices_by_tid(path, {pid for r in state['found'].values() for pid in pids_of(r)})
+    tids = {pid for r in state['found'].values() for pid in pids_of(r)}
+    state['threads'] = slices_by_tid(path, state['names'], tids)
     missing = set(wanted) - set(state['found'])
     guest.check(not missing, f'the guest did not record {missing}; its console ends: {console[-300:]}')
     for r in state['found'].values():
