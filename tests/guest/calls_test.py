@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A user program with recursion, callbacks, longjmp, signals, threads and fork (calls.c): its whole call tree in
-our trace against the one that its own -finstrument-functions printed.
+our trace against the one that its own -finstrument-functions printed; and what each call ran, itself and in all,
+added up from the bare begins, ends and switches.
 
 usage: calls_test.py SERIES"""
+import bisect
+import collections
+import csv
+import json
 import os
 import re
 import subprocess
@@ -96,5 +101,111 @@ def the_whole_call_tree_is_the_programs_own(folder):
     print(f'# {sum(len(nodes) for nodes in want.values())} calls in {len(want)} threads', flush=True)
 
 
+def tool(*args):
+    return subprocess.run([os.path.join(guest.BUILD, 'dejaview'), *args], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def runs_of(path, end):
+    """By tid, when it ran: [start, end) in order."""
+    out = subprocess.run([guest.DUMP, '--switches', path], check=True, capture_output=True, text=True).stdout
+    rows = [(int(icount), int(tid)) for icount, _, tid in (line.split('\t') for line in out.splitlines())]
+    runs = collections.defaultdict(list)
+    for (start, tid), (stop, _) in zip(rows, [*rows[1:], (end, 0)]):
+        runs[tid].append((start, stop))
+    return runs
+
+
+def ran_between(runs, starts, start, end):
+    """How much of [start, end) a thread ran."""
+    at, total = max(0, bisect.bisect_right(starts, start) - 1), 0
+    while at < len(runs) and runs[at][0] < end:
+        total += max(0, min(end, runs[at][1]) - max(start, runs[at][0]))
+        at += 1
+    return total
+
+
+def own_counts(slices, runs, end):
+    """(start, depth) to what was run while a slice was the innermost one, of one thread."""
+    starts, own, stack, at = [start for start, _ in runs], collections.Counter(), [], 0
+
+    def go_to(icount):
+        nonlocal at
+        if stack and icount > at:
+            own[stack[-1][:2]] += ran_between(runs, starts, at, icount)
+        at = max(at, icount)
+    for s in slices:
+        while len(stack) > s.depth:
+            go_to(stack[-1][2])
+            stack.pop()
+        go_to(s.start)
+        stack.append((s.start, s.depth, end if s.dur < 0 else s.start + s.dur))
+        own[stack[-1][:2]] += 0
+    while stack:
+        go_to(stack[-1][2])
+        stack.pop()
+    return own
+
+
+def calls_by_tid(path):
+    """What the tool says: tid to [(start, depth, own, total, kind)]."""
+    threads = collections.defaultdict(list)
+    out = tool('query', '--csv', '--no-cache', path,
+               'select tid, ts, depth, own, total, kind from call join thread using (utid)')
+    for row in csv.reader(out.splitlines()[1:]):
+        threads[int(row[0])].append((*map(int, row[1:5]), row[5]))
+    return threads
+
+
+def every_instruction_is_counted_once_and_where_it_ran(folder):
+    path = os.path.join(folder, 'calls.dvtrace')
+    end = json.loads(tool('info', '--json', path))['last_icount']
+    runs, said = runs_of(path, end), calls_by_tid(path)
+    threads = collections.defaultdict(list)
+    for s in guest.read(path):
+        threads[s.tid].append(s)
+    guest.check(set(threads) == set(said), f'threads: {set(threads) ^ set(said)}')
+    interrupted = away = compared = 0
+    for tid, slices in threads.items():
+        slices.sort(key=lambda s: (s.start, s.depth))
+        starts = [start for start, _ in runs[tid]]
+        want = own_counts(slices, runs[tid], end)
+        got = collections.Counter()
+        for start, depth, own, _, _ in said[tid]:
+            got[start, depth] += own
+        wrong = [(place, n, got[place]) for place, n in want.items() if got[place] != n]
+        guest.check(not wrong and len(want) == len(got), f'thread {tid}: own counts differ: {wrong[:5]}')
+        totals = {(start, depth): total for start, depth, _, total, _ in said[tid]}
+        for s in slices[::7]:
+            stop = end if s.dur < 0 else s.start + s.dur
+            total = ran_between(runs[tid], starts, s.start, stop)
+            guest.check(totals[s.start, s.depth] >= total if s.dur == 0 else totals[s.start, s.depth] == total,
+                        f'{s}: it ran {total}, not {totals[s.start, s.depth]}')
+            away += total < stop - s.start
+            compared += 1
+        interrupted += leaves_out_interrupts(slices, said[tid], want, tid)
+    print(f'# own counts of {sum(map(len, threads.values()))} calls, totals of {compared}; {away} of them were away '
+          f'from the CPU; {interrupted} interrupts in functions', flush=True)
+    guest.check(interrupted > 20 and away > 20, 'too little happened')
+
+
+def leaves_out_interrupts(slices, said, want, tid):
+    """A function's own count has nothing of the interrupts that came in it. Returns how many there were."""
+    totals = {(start, depth): (total, kind) for start, depth, _, total, kind in said}
+    stack, children, found = [], collections.Counter(), {}
+    for s in slices:
+        del stack[s.depth:]
+        total, kind = totals[s.start, s.depth]
+        if stack:
+            children[stack[-1]] += total
+            if kind == 'interrupt' and total:
+                found[s] = stack[-1]
+        stack.append((s.start, s.depth))
+    for s, parent in found.items():
+        guest.check(want[parent] == totals[parent][0] - children[parent],
+                    f'thread {tid}: {s} counts as a part of its caller at {parent}')
+    return len(found)
+
+
 if __name__ == '__main__':
-    guest.main([the_whole_call_tree_is_the_programs_own])
+    guest.main([the_whole_call_tree_is_the_programs_own, every_instruction_is_counted_once_and_where_it_ran])
