@@ -6,6 +6,7 @@ usage: record_test.py BUILD SERIES     with DEJAVIEW_TEST_KERNELS and DEJAVIEW_T
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,33 @@ def digest(trace, until):
         if line.startswith('calls '):
             _, number, name = line.split(' ', 2)
             calls[name] = calls.get(name, 0) + int(number)
-    return lines[:2], threads, calls
+    return lines[:2], threads, calls, depths_in(lines)
+
+
+def depths_in(lines):
+    """By tid: the deepest that a thread was, and how deep it was at least in each tenth of the time."""
+    return {int(tid): (int(deepest), [int(n) for n in floors])
+            for _, tid, deepest, *floors in (line.split() for line in lines if line.startswith('depths '))}
+
+
+def check_stacks(info, trace, depths):
+    """A frame that is never closed stays below all that comes after it: the floors would rise."""
+    deepest = max(depth for depth, _ in depths.values())
+    check(deepest + 1 == trace['max_depth'] and 20 < deepest < 128, 'no thread was deeper than its stack can hold',
+          f'{deepest}, info says {trace["max_depth"]}')
+    rising = {tid: floors for tid, (_, floors) in depths.items() if max(floors) > 24}
+    check(not rising and len(depths) > 50, 'no thread\'s depth grows', rising)
+    idle = [n for n in depths.get(0, (0, []))[1] if n >= 0]
+    check(len(idle) > 1 and max(idle) <= 8, 'the idle thread comes back to where it was', idle)
+    returns = trace['returns']
+    print(f'# at most {deepest + 1} frames deep; returns: {returns}')
+    check(returns['all'] > 1000000 and returns['unmatched'] * 10000 < returns['all'],
+          'fewer than one return in 10,000 closed no frame of its own', returns)
+    explained = sum(returns[k] for k in ('early', 'outer', 'made', 'unmatched'))
+    check(explained * 100 < returns['all'], 'nearly every return closed a frame', returns)
+    said = re.search(r'at most (\d+) frames deep; of \S+ \S* ?returns (\d+) closed no frame', info)
+    check(said and (int(said[1]), int(said[2])) == (trace['max_depth'], returns['unmatched']),
+          'info says so', info)
 
 
 def main(scratch):
@@ -73,11 +100,12 @@ def main(scratch):
 
     until = info['common_icount']
     path = os.path.join(recording, 'trace.dvtrace')
-    head, threads, calls = digest(path, until)
+    head, threads, calls, depths = digest(path, until)
     missing = {'swapper/0', 'kthreadd', 'init', 'sort', 'tail', 'gunzip', 'md5sum', 'sleep', 'tr'} - threads
     check(not missing, 'the threads have their names', f'missing: {missing} in {sorted(threads)}')
     check(calls.get('start_kernel') == 1, 'start_kernel is called once', calls.get('start_kernel'))
     check(calls.get('do_exit', 0) > 60, 'do_exit is called by each process', calls.get('do_exit'))
+    check_stacks(run(TOOL, 'info', recording).stdout, trace, depths)
 
     again = os.path.join(scratch, 'again.dvtrace')
     done = run(TOOL, 'trace', '--quiet', '-o', again, recording)
