@@ -76,33 +76,6 @@ static bool on_replay(void *context, uint64_t done_icount, uint64_t total_icount
 
 /* ---- showing ---- */
 
-/* The string that an argument pointed to, or NULL. */
-static const char *string_of(const struct dv_call *call, size_t argument)
-{
-	return argument < DV_CAPTURE_ARGUMENTS && call->entry.strings_mask & 1u << argument
-		       ? call->entry.strings[argument]
-		       : NULL;
-}
-
-static bool argument_value(const struct dv_call *call, size_t argument, uint64_t *ret)
-{
-	if (argument >= DV_CAPTURE_ARGUMENTS + DV_ARRAY_SIZE(call->entry.stack))
-		return false;
-	*ret = argument < DV_CAPTURE_ARGUMENTS ? call->entry.arguments[argument]
-					       : call->entry.stack[argument - DV_CAPTURE_ARGUMENTS];
-	return true;
-}
-
-static void format_argument(const struct listing *l, const struct dv_call *call, size_t i, struct dv_buf *to)
-{
-	uint64_t value;
-
-	if (argument_value(call, i, &value))
-		dv_value_print(&l->prototype.parameters[i], value, l->btf, string_of(call, i), to);
-	else
-		dv_buf_printf(to, "...");
-}
-
 static void print_text(const struct listing *l, const struct dv_call *call)
 {
 	const struct dv_trace_thread *thread = dv_subject_thread_at(&l->subject, call->start_icount);
@@ -114,7 +87,7 @@ static void print_text(const struct listing *l, const struct dv_call *call)
 	dv_buf_printf(&line, "%s(", l->function);
 	for (size_t i = 0; l->prototype.returned.type && i < l->prototype.len; i++) {
 		dv_buf_printf(&line, "%s%s = ", i ? ", " : "", l->prototype.parameters[i].name);
-		format_argument(l, call, i, &line);
+		dv_call_print_argument(call, &l->prototype, i, l->btf, &line);
 	}
 	for (size_t i = 0; !l->prototype.returned.type && i < DV_CAPTURE_ARGUMENTS; i++)
 		dv_buf_printf(&line, "%s0x%" PRIx64, i ? ", " : "", call->entry.arguments[i]);
@@ -143,7 +116,7 @@ static json_t *arguments_json(const struct listing *l, const struct dv_call *cal
 	for (size_t i = 0; l->prototype.returned.type && i < l->prototype.len; i++) {
 		_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
 
-		format_argument(l, call, i, &text);
+		dv_call_print_argument(call, &l->prototype, i, l->btf, &text);
 		json_array_append_new(arguments, json_pack("{s:s, s:s, s:o}", "name", l->prototype.parameters[i].name, "type",
 							   l->prototype.parameters[i].type, "value", text_json(&text)));
 	}
@@ -212,63 +185,26 @@ static void find_prototype(struct listing *l)
 	dv_error_destroy(err);
 }
 
-static uint32_t strings_mask(const struct listing *l)
+static struct dv_error *find_calls(struct listing *l)
 {
-	uint32_t mask = 0;
+	size_t max = l->wanted < MAX_CALLS ? l->wanted : MAX_CALLS + 1;
+	uint32_t functions[DV_CALLS_MAX_FUNCTIONS];
+	_cleanup_free_ struct dv_query_slice *slices = NULL;
 
-	for (size_t i = 0; i < l->prototype.len && i < DV_CAPTURE_ARGUMENTS; i++)
-		mask |= (uint32_t)(l->prototype.parameters[i].form == DV_VALUE_STRING) << i;
-	return mask;
-}
-
-/* The trace's functions of this name: static ones may share it. */
-static struct dv_error *find_functions(struct listing *l, bool *wanted)
-{
-	const struct dv_query_info *info = dv_query_info(l->query);
-	char *end;
-	uint64_t vaddr = strtoull(l->function, &end, 0);
-	bool by_address = end != l->function && !*end;
-
-	for (uint32_t i = 0; i < info->functions; i++) {
-		const struct dv_query_function *f = dv_query_function(l->query, i);
-
-		wanted[i] = f->space != DV_FUNCTION_USER &&
-			    (by_address ? f->vaddr == vaddr : !strcmp(f->name, l->function));
-		if (!wanted[i])
-			continue;
-		if (l->functions_len == DV_CALLS_MAX_FUNCTIONS)
-			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %d functions are called '%s'",
-					    DV_CALLS_MAX_FUNCTIONS, l->function);
-		l->functions[l->functions_len++] = (struct dv_calls_function){f->vaddr, strings_mask(l)};
-	}
-	if (!l->functions_len)
-		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace has no call of a kernel function '%s'", l->function);
-	return NULL;
-}
-
-static struct dv_error *find_calls(struct listing *l, const bool *wanted)
-{
-	uint32_t slices = dv_query_info(l->query)->slices;
-	_cleanup_buf_ struct dv_buf found = DV_BUF_INIT;
-	struct dv_query_slice slice;
-
-	for (uint32_t id = dv_query_id_at(l->query, l->from_icount); id < slices && l->calls_len < l->wanted; id++) {
-		struct dv_call call = {0};
-
-		if (!dv_query_slice(l->query, id, &slice) || slice.start_icount >= l->to_icount)
-			break;
-		if (!wanted[slice.function])
-			continue;
-		if (l->calls_len == MAX_CALLS)
-			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %u calls: give --from, --to or --count", MAX_CALLS);
-		call.start_icount = slice.start_icount;
-		call.end_icount = slice.dur_icount == DV_QUERY_OPEN ? UINT64_MAX : slice.start_icount + slice.dur_icount;
-		dv_buf_append(&found, &call, sizeof(call));
-		l->calls_len++;
-	}
-	if (found.failed)
+	DV_TRY(dv_query_kernel_functions(l->query, l->function, functions, DV_CALLS_MAX_FUNCTIONS, &l->functions_len));
+	for (size_t i = 0; i < l->functions_len; i++)
+		l->functions[i] = (struct dv_calls_function){dv_query_function(l->query, functions[i])->vaddr,
+							     dv_calls_strings_mask(&l->prototype)};
+	DV_TRY(dv_query_calls_of(l->query, functions, l->functions_len, l->from_icount, l->to_icount, max, &slices,
+				 &l->calls_len));
+	if (l->calls_len > MAX_CALLS)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %u calls: give --from, --to or --count", MAX_CALLS);
+	l->calls = calloc(l->calls_len + 1, sizeof(*l->calls));
+	if (!l->calls)
 		return dv_error_no_memory();
-	l->calls = (void *)dv_steal(found.data);
+	for (size_t i = 0; i < l->calls_len; i++)
+		l->calls[i] = (struct dv_call){.start_icount = slices[i].start_icount, .end_icount =
+			slices[i].dur_icount == DV_QUERY_OPEN ? UINT64_MAX : slices[i].start_icount + slices[i].dur_icount};
 	return NULL;
 }
 
@@ -279,7 +215,6 @@ static struct dv_error *list(struct listing *l)
 	struct dv_calls calls = {.checkpoints = &checkpoints, .qemu = l->subject.qemu, .functions = l->functions,
 				 .progress = on_replay, .context = l};
 	uint64_t end = dv_recording_common_icount(l->subject.recording);
-	_cleanup_free_ bool *wanted = NULL;
 
 	if (!l->to_icount || l->to_icount > end)
 		l->to_icount = end;
@@ -288,11 +223,7 @@ static struct dv_error *list(struct listing *l)
 				    l->to_icount);
 	DV_TRY(dv_query_open(l->subject.recording->folder, &query, &l->query));
 	find_prototype(l);
-	wanted = calloc(dv_query_info(l->query)->functions + 1, sizeof(*wanted));
-	if (!wanted)
-		return dv_error_no_memory();
-	DV_TRY(find_functions(l, wanted));
-	DV_TRY(find_calls(l, wanted));
+	DV_TRY(find_calls(l));
 	DV_TRY(dv_checkpoints_open(l->subject.recording, &checkpoints));
 	calls.calls = l->calls;
 	calls.calls_len = l->calls_len;

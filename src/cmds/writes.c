@@ -33,14 +33,12 @@ static const char usage[] =
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
 	"      --quiet            no progress\n";
 
-#define DEFAULT_BYTES 8
-#define MAX_HEX_BYTES 16
-#define MAX_STACK 4096
 #define MAX_SHOWN_WRITES UINT64_MAX
 
 struct search {
 	struct dv_subject subject;
-	uint64_t bytes, from_icount, before_icount, wanted, found;
+	uint64_t from_icount, before_icount, wanted, found;
+	uint32_t bytes;
 	int32_t thread; /* -1: any */
 	struct dv_query *query; /* opened when a name is wanted that only the trace has */
 	bool no_query;
@@ -57,30 +55,6 @@ static void interrupt(int signal)
 }
 
 /* ---- showing ---- */
-
-/* Up to eight bytes as a number, as C shows it; more as bytes in the order of memory. */
-static void format_value(const uint8_t *bytes, uint32_t len, struct dv_buf *to)
-{
-	uint64_t value = 0;
-
-	if (len <= 8) {
-		memcpy(&value, bytes, len);
-		dv_buf_printf(to, "0x%" PRIx64, value);
-	}
-	for (uint32_t i = 0; len > 8 && i < len && i < MAX_HEX_BYTES; i++)
-		dv_buf_printf(to, "%s%02x", i ? " " : "", bytes[i]);
-	dv_buf_printf(to, "%s%c", len > MAX_HEX_BYTES ? " ..." : "", 0);
-}
-
-/* Of a place that is a number all of it, else what was written. */
-static void format_change(const struct search *s, const struct dv_write *w, struct dv_buf *before, struct dv_buf *after)
-{
-	bool is_number = s->bytes <= 8;
-	uint32_t offset = is_number ? 0 : w->offset, len = is_number ? (uint32_t)s->bytes : w->size_bytes;
-
-	format_value(w->before + offset, len, before);
-	format_value(w->after + offset, len, after);
-}
 
 static void clear_progress(struct search *s)
 {
@@ -105,10 +79,7 @@ static bool on_load(void *context, uint64_t done_bytes, uint64_t total_bytes)
 static const char *function_by_trace(struct search *s, uint64_t icount)
 {
 	struct dv_query_options options = {.progress = on_load, .context = s};
-	uint32_t utid, ids[MAX_STACK];
-	const struct dv_query_thread *thread;
-	struct dv_query_slice slice;
-	size_t len;
+	uint32_t function;
 
 	if (!s->query && !s->no_query) {
 		struct dv_error *err = dv_query_open(s->subject.recording->folder, &options, &s->query);
@@ -119,14 +90,8 @@ static const char *function_by_trace(struct search *s, uint64_t icount)
 	}
 	if (!s->query)
 		return NULL;
-	utid = dv_query_running_at(s->query, 0, icount);
-	thread = utid == DV_QUERY_NONE ? NULL : dv_query_thread(s->query, utid);
-	if (!thread || thread->track == DV_QUERY_NONE)
-		return NULL;
-	len = dv_query_stack_at(s->query, thread->track, icount, ids, MAX_STACK);
-	if (!len || len > MAX_STACK || !dv_query_slice(s->query, ids[len - 1], &slice))
-		return NULL;
-	return dv_query_function(s->query, slice.function)->slice_name;
+	function = dv_query_function_at(s->query, 0, icount);
+	return function == DV_QUERY_NONE ? NULL : dv_query_function(s->query, function)->slice_name;
 }
 
 struct writer {
@@ -199,7 +164,9 @@ static bool on_write(void *context, const struct dv_write *w)
 	_cleanup_buf_ struct dv_buf before = DV_BUF_INIT, after = DV_BUF_INIT;
 	struct search *s = context;
 
-	format_change(s, w, &before, &after);
+	dv_write_print_change(w, s->bytes, &before, &after);
+	dv_buf_append(&before, "", 1);
+	dv_buf_append(&after, "", 1);
 	if (before.failed || after.failed)
 		return false;
 	clear_progress(s);
@@ -226,23 +193,6 @@ static bool progress(void *context, uint64_t done_icount, uint64_t total_icount)
 
 /* ---- the search ---- */
 
-/* The last moment before `before` at which the wanted thread runs. */
-static struct dv_error *moment_of_thread(const struct search *s, uint64_t *ret_icount)
-{
-	const struct dv_trace_switch *switches = dv_trace_reader_switches(s->subject.trace);
-	uint64_t end = s->before_icount;
-
-	for (size_t i = dv_trace_reader_switch_count(s->subject.trace); i-- > 0; end = switches[i].icount) {
-		const struct dv_trace_thread *thread = dv_trace_reader_thread(s->subject.trace, switches[i].next_id);
-
-		if (switches[i].icount >= s->before_icount || !thread || thread->tid != s->thread)
-			continue;
-		*ret_icount = end - 1;
-		return NULL;
-	}
-	return dv_error_new(DV_ERROR_NOT_FOUND, "no thread %" PRId32 " ran before %" PRIu64, s->thread, s->before_icount);
-}
-
 static struct dv_error *search(struct search *s, const char *place)
 {
 	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
@@ -250,18 +200,13 @@ static struct dv_error *search(struct search *s, const char *place)
 	struct dv_writes_search search = {.from_icount = s->from_icount, .checkpoints = &checkpoints, .write = on_write,
 					  .qemu = s->subject.qemu, .progress = progress, .context = s};
 
-	DV_TRY(dv_subject_resolve(&s->subject, place, &search.vaddr, &s->bytes));
-	if (!s->bytes || (s->bytes > DEFAULT_BYTES && !strchr(place, ':')))
-		s->bytes = DEFAULT_BYTES;
-	if (s->bytes > DV_WRITES_MAX_BYTES)
-		return dv_error_new(DV_ERROR_INVALID, "%s has %" PRIu64 " bytes; up to %u can be watched: name a part, as %s:8",
-				    place, s->bytes, DV_WRITES_MAX_BYTES, place);
+	DV_TRY(dv_writes_resolve(&s->subject, place, 0, &search.vaddr, &s->bytes));
 	if (!s->before_icount || s->before_icount > end)
 		s->before_icount = end;
-	search.bytes = (uint32_t)s->bytes;
+	search.bytes = s->bytes;
 	search.to_icount = s->before_icount;
 	if (s->thread >= 0)
-		DV_TRY(moment_of_thread(s, &search.moment_icount));
+		DV_TRY(dv_subject_thread_ran_before(&s->subject, s->thread, s->before_icount, &search.moment_icount));
 	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
 	if (!checkpoints.len && !s->quiet)
 		fprintf(stderr, "dejaview writes: without checkpoints all is replayed; 'dejaview checkpoint %s' makes them\n",

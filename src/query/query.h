@@ -161,6 +161,20 @@ size_t dv_query_ancestors(const struct dv_query *q, uint32_t id, uint32_t *ret, 
 size_t dv_query_children(const struct dv_query *q, uint32_t id, uint32_t *ret, size_t max);
 /* The thread that a CPU ran at icount; DV_QUERY_NONE when not known. */
 uint32_t dv_query_running_at(const struct dv_query *q, uint32_t cpu, uint64_t icount);
+/* Its innermost open call's function; DV_QUERY_NONE when not known. */
+uint32_t dv_query_function_at(const struct dv_query *q, uint32_t cpu, uint64_t icount);
+
+/*
+ * The kernel's functions of this name (static ones may share it; a module's with or without "[module] "), or
+ * at this 0xADDRESS: at most max to ret. Errors: DV_ERROR_NOT_FOUND for none, DV_ERROR_UNSUPPORTED for more
+ * than max and for one of user space.
+ */
+struct dv_error *dv_query_kernel_functions(const struct dv_query *q, const char *name, uint32_t *ret, size_t max,
+					   size_t *ret_len);
+/* Their calls that start in [from_icount, to_icount), by start, the first max of them. free() *ret. */
+struct dv_error *dv_query_calls_of(const struct dv_query *q, const uint32_t *functions, size_t functions_len,
+				   uint64_t from_icount, uint64_t to_icount, size_t max, struct dv_query_slice **ret,
+				   size_t *ret_len);
 
 /* The timeline */
 

@@ -13,6 +13,8 @@
 struct fetch {
 	const struct dv_calls *calls;
 	uint64_t end_icount; /* of what all replays have in common */
+	size_t told;	     /* calls that ready() was told of */
+	bool goes_by_start;  /* the first pass: what starts in a piece has been seen when that is delivered */
 };
 
 static int compare_start(const void *key, const void *row)
@@ -50,6 +52,25 @@ static struct dv_call *find_returned(const struct dv_calls *calls, const struct 
 	return NULL;
 }
 
+static bool lacks_return(const struct fetch *f, const struct dv_call *call)
+{
+	return call->has_arguments && !call->has_value && call->end_icount < f->end_icount;
+}
+
+/* Tells of calls that start before icount, in the first pass up to one whose return the second looks for. */
+static void tell(struct fetch *f, uint64_t icount)
+{
+	const struct dv_calls *c = f->calls;
+	size_t next = f->told;
+
+	while (next < c->calls_len && c->calls[next].start_icount < icount &&
+	       !(f->goes_by_start && lacks_return(f, &c->calls[next])))
+		next++;
+	if (c->ready && next > f->told)
+		c->ready(c->context, c->calls + f->told, next - f->told);
+	f->told = next;
+}
+
 static bool deliver(void *context, const struct dv_look *look, struct dv_look_result *result)
 {
 	struct fetch *f = context;
@@ -73,6 +94,8 @@ static bool deliver(void *context, const struct dv_look *look, struct dv_look_re
 			}
 		}
 	}
+	if (f->goes_by_start)
+		tell(f, look->to_icount);
 	return true;
 }
 
@@ -131,11 +154,6 @@ static int compare_from(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool lacks_return(const struct fetch *f, const struct dv_call *call)
-{
-	return call->has_arguments && !call->has_value && call->end_icount < f->end_icount;
-}
-
 /* Up to MAX_SLOTS of the calls from *next on. */
 static struct dv_error *fetch_returns(const struct dv_recording *recording, struct fetch *f, size_t *next)
 {
@@ -172,8 +190,51 @@ struct dv_error *dv_calls_fetch(const struct dv_recording *recording, const stru
 	if (calls->functions_len > DV_CALLS_MAX_FUNCTIONS)
 		return dv_error_new(DV_ERROR_INVALID, "%zu functions at once; up to %d can be looked at",
 				    calls->functions_len, DV_CALLS_MAX_FUNCTIONS);
+	f.goes_by_start = true;
 	DV_TRY(fetch_starts(recording, &f));
-	while (next < calls->calls_len)
+	f.goes_by_start = false;
+	while (next < calls->calls_len) {
 		DV_TRY(fetch_returns(recording, &f, &next));
+		tell(&f, calls->calls[next - 1].start_icount + 1);
+	}
 	return NULL;
+}
+
+/* ---- showing ---- */
+
+uint32_t dv_calls_strings_mask(const struct dv_prototype *prototype)
+{
+	uint32_t mask = 0;
+
+	for (size_t i = 0; i < prototype->len && i < DV_CAPTURE_ARGUMENTS; i++)
+		mask |= (uint32_t)(prototype->parameters[i].form == DV_VALUE_STRING) << i;
+	return mask;
+}
+
+/* The string that an argument pointed to, or NULL. */
+static const char *string_of(const struct dv_call *call, size_t argument)
+{
+	return argument < DV_CAPTURE_ARGUMENTS && call->entry.strings_mask & 1u << argument
+		       ? call->entry.strings[argument]
+		       : NULL;
+}
+
+static bool argument_value(const struct dv_call *call, size_t argument, uint64_t *ret)
+{
+	if (argument >= DV_CAPTURE_ARGUMENTS + DV_ARRAY_SIZE(call->entry.stack))
+		return false;
+	*ret = argument < DV_CAPTURE_ARGUMENTS ? call->entry.arguments[argument]
+					       : call->entry.stack[argument - DV_CAPTURE_ARGUMENTS];
+	return true;
+}
+
+void dv_call_print_argument(const struct dv_call *call, const struct dv_prototype *prototype, size_t argument,
+			    const struct dv_btf *btf, struct dv_buf *to)
+{
+	uint64_t value;
+
+	if (argument_value(call, argument, &value))
+		dv_value_print(&prototype->parameters[argument], value, btf, string_of(call, argument), to);
+	else
+		dv_buf_printf(to, "...");
 }

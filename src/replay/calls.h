@@ -7,6 +7,7 @@
 #define DV_REPLAY_CALLS_H
 
 #include "replay/segments.h"
+#include "symbols/prototype.h"
 
 struct dv_calls_function {
 	uint64_t vaddr;	       /* of its first instruction, as the guest ran it */
@@ -31,6 +32,9 @@ struct dv_calls {
 	struct dv_call *calls; /* by start_icount; filled in */
 	size_t calls_len;
 	unsigned jobs; /* QEMUs at a time; 0: one for each CPU */
+	/* Told of the next ones, in their order, as soon as nothing more will be found of them; all but an error's
+	 * victims in the end. From the calling thread. May be NULL. */
+	void (*ready)(void *context, const struct dv_call *calls, size_t len);
 	bool (*progress)(void *context, uint64_t done_icount, uint64_t total_icount); /* as of dv_segments */
 	void *context;
 };
@@ -42,5 +46,12 @@ struct dv_calls {
  * this recording then. Errors: those of dv_segments_run().
  */
 struct dv_error *dv_calls_fetch(const struct dv_recording *recording, const struct dv_calls *calls);
+
+/* The arguments that point to text, as dv_calls_function.strings_mask has them. */
+uint32_t dv_calls_strings_mask(const struct dv_prototype *prototype);
+/* One of the prototype's parameters as this call had it; "..." when it is in no place that was looked at. btf
+ * may be NULL. Appended. */
+void dv_call_print_argument(const struct dv_call *call, const struct dv_prototype *prototype, size_t argument,
+			    const struct dv_btf *btf, struct dv_buf *to);
 
 #endif

@@ -145,14 +145,16 @@ static bool on_progress(void *context, uint64_t icount)
 {
 	struct piece *piece = context;
 	struct crew *crew = piece->crew;
-	uint64_t done = 0, total = crew->segments->look.to_icount - crew->segments->look.from_icount;
+	uint64_t done = 0, total = 0; /* not of the whole: pieces may have been left out */
 	bool go_on;
 
 	pthread_mutex_lock(&crew->lock);
 	if (icount > piece->look.from_icount)
 		piece->at_icount = icount < piece->look.to_icount ? icount : piece->look.to_icount;
-	for (size_t i = 0; i < crew->len; i++)
+	for (size_t i = 0; i < crew->len; i++) {
 		done += crew->pieces[i].at_icount - crew->pieces[i].look.from_icount;
+		total += crew->pieces[i].look.to_icount - crew->pieces[i].look.from_icount;
+	}
 	go_on = !crew->stop;
 	if (go_on && crew->segments->progress && !crew->segments->progress(crew->segments->context, done, total))
 		go_on = false;

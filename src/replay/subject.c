@@ -200,3 +200,23 @@ const struct dv_trace_thread *dv_subject_thread_at(const struct dv_subject *subj
 	}
 	return low ? thread_named_at(subject, switches[low - 1].next_id, icount) : NULL;
 }
+
+struct dv_error *dv_subject_thread_ran_before(const struct dv_subject *subject, int32_t tid, uint64_t before_icount,
+					      uint64_t *ret_icount)
+{
+	const struct dv_trace_switch *switches = dv_trace_reader_switches(subject->trace);
+	uint64_t end = before_icount;
+
+	for (size_t i = dv_trace_reader_switch_count(subject->trace); i-- > 0;) {
+		const struct dv_trace_thread *thread = dv_trace_reader_thread(subject->trace, switches[i].next_id);
+
+		if (switches[i].icount >= before_icount)
+			continue;
+		if (thread && thread->tid == tid) {
+			*ret_icount = end - 1;
+			return NULL;
+		}
+		end = switches[i].icount;
+	}
+	return dv_error_new(DV_ERROR_NOT_FOUND, "no thread %" PRId32 " ran before %" PRIu64, tid, before_icount);
+}

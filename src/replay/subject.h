@@ -46,5 +46,9 @@ const struct dv_symbol *dv_subject_function_at(const struct dv_subject *subject,
 					       uint64_t *ret_offset);
 /* The thread that ran at icount (one CPU), or NULL. */
 const struct dv_trace_thread *dv_subject_thread_at(const struct dv_subject *subject, uint64_t icount);
+/* The last moment before before_icount at which the thread runs: its page tables are in use then. Errors:
+ * DV_ERROR_NOT_FOUND. */
+struct dv_error *dv_subject_thread_ran_before(const struct dv_subject *subject, int32_t tid, uint64_t before_icount,
+					      uint64_t *ret_icount);
 
 #endif

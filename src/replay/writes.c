@@ -6,6 +6,49 @@
 #include "replay/seek.h"
 
 #define PAGE_BYTES 4096u
+#define MAX_HEX_BYTES 16
+
+struct dv_error *dv_writes_resolve(const struct dv_subject *subject, const char *text, uint64_t bytes,
+				   uint64_t *ret_vaddr, uint32_t *ret_bytes)
+{
+	uint64_t vaddr, own_bytes;
+
+	DV_TRY(dv_subject_resolve(subject, text, &vaddr, &own_bytes));
+	if (!own_bytes || (own_bytes > DV_WRITES_DEFAULT_BYTES && !strchr(text, ':')))
+		own_bytes = DV_WRITES_DEFAULT_BYTES;
+	if (!bytes)
+		bytes = own_bytes;
+	if (bytes > DV_WRITES_MAX_BYTES)
+		return dv_error_new(DV_ERROR_INVALID, "%s: %" PRIu64 " bytes are too many, up to %u can be watched: name "
+				    "a part, as %.*s:8", text, bytes, DV_WRITES_MAX_BYTES, (int)strcspn(text, ":"), text);
+	*ret_vaddr = vaddr;
+	*ret_bytes = (uint32_t)bytes;
+	return NULL;
+}
+
+static void print_value(const uint8_t *bytes, uint32_t len, struct dv_buf *to)
+{
+	uint64_t value = 0;
+
+	if (len <= sizeof(value)) {
+		memcpy(&value, bytes, len);
+		dv_buf_printf(to, "0x%" PRIx64, value);
+		return;
+	}
+	for (uint32_t i = 0; i < len && i < MAX_HEX_BYTES; i++)
+		dv_buf_printf(to, "%s%02x", i ? " " : "", bytes[i]);
+	dv_buf_printf(to, "%s", len > MAX_HEX_BYTES ? " ..." : "");
+}
+
+void dv_write_print_change(const struct dv_write *write, uint32_t place_bytes, struct dv_buf *before,
+			   struct dv_buf *after)
+{
+	bool is_number = place_bytes <= sizeof(uint64_t);
+	uint32_t offset = is_number ? 0 : write->offset, len = is_number ? place_bytes : write->size_bytes;
+
+	print_value(write->before + offset, len, before);
+	print_value(write->after + offset, len, after);
+}
 
 struct dv_error *dv_writes_locate(struct dv_machine *machine, uint64_t vaddr, uint32_t bytes,
 				  struct dv_writes_place *ret)
@@ -162,6 +205,7 @@ struct finding {
 	const struct dv_writes_search *search;
 	struct dv_writes_place place;
 	struct dv_error *err;
+	uint64_t moment_icount, total_icount; /* where the place is found; all that is replayed */
 };
 
 static bool deliver(void *context, const struct dv_look *look, struct dv_look_result *result)
@@ -173,22 +217,35 @@ static bool deliver(void *context, const struct dv_look *look, struct dv_look_re
 	return more && !f->err;
 }
 
+/* Of the search, which comes after the seek to where the place is found. */
 static bool on_progress(void *context, uint64_t done_icount, uint64_t total_icount)
 {
 	const struct finding *f = context;
 
-	return !f->search->progress || f->search->progress(f->search->context, done_icount, total_icount);
+	return !f->search->progress ||
+	       f->search->progress(f->search->context, f->moment_icount + done_icount, f->moment_icount + total_icount);
 }
 
-static struct dv_error *locate(const struct dv_recording *recording, struct finding *f, uint64_t icount)
+static bool on_seek(void *context, uint64_t icount)
+{
+	const struct finding *f = context;
+
+	if (icount > f->moment_icount)
+		icount = f->moment_icount;
+	return !f->search->progress || f->search->progress(f->search->context, icount, f->total_icount);
+}
+
+static struct dv_error *locate(const struct dv_recording *recording, struct finding *f)
 {
 	_cleanup_replay_ struct dv_replay replay = {.machine = DV_MACHINE_INIT};
 	struct dv_where where;
 
 	DV_TRY(dv_replay_open(recording, f->search->qemu, &replay));
-	DV_TRY(dv_replay_seek(&replay, icount, DV_NO_RIP, &where));
+	replay.moves.go_on = on_seek;
+	replay.moves.context = f;
+	DV_TRY(dv_replay_seek(&replay, f->moment_icount, DV_NO_RIP, &where));
 	return dv_error_prefix(dv_writes_locate(&replay.machine, f->search->vaddr, f->search->bytes, &f->place),
-			       "at icount %" PRIu64, icount);
+			       "at icount %" PRIu64, f->moment_icount);
 }
 
 struct dv_error *dv_writes_find(const struct dv_recording *recording, const struct dv_writes_search *search)
@@ -204,7 +261,9 @@ struct dv_error *dv_writes_find(const struct dv_recording *recording, const stru
 	if (search->from_icount >= to)
 		return dv_error_new(DV_ERROR_INVALID, "nothing lies between icount %" PRIu64 " and %" PRIu64,
 				    search->from_icount, to);
-	DV_TRY(locate(recording, &f, search->moment_icount ?: to));
+	f.moment_icount = search->moment_icount ?: to;
+	f.total_icount = f.moment_icount + to - search->from_icount;
+	DV_TRY(locate(recording, &f));
 	if (search->located)
 		search->located(search->context, &f.place);
 	option = dv_writes_option(&f.place);

@@ -9,9 +9,20 @@
 #define DV_REPLAY_WRITES_H
 
 #include "replay/segments.h"
+#include "replay/subject.h"
 
 #define DV_WRITES_MAX_BYTES 4096u
 #define DV_WRITES_MAX_PIECES 2u
+
+#define DV_WRITES_DEFAULT_BYTES 8u
+
+/*
+ * What dv_subject_resolve() takes. bytes 0: as many as the text says behind ':', or the symbol has, but then
+ * DV_WRITES_DEFAULT_BYTES at most. Errors: DV_ERROR_INVALID for more than DV_WRITES_MAX_BYTES, and
+ * dv_subject_resolve()'s.
+ */
+struct dv_error *dv_writes_resolve(const struct dv_subject *subject, const char *text, uint64_t bytes,
+				   uint64_t *ret_vaddr, uint32_t *ret_bytes);
 
 struct dv_writes_place {
 	struct dv_phys_piece pieces[DV_WRITES_MAX_PIECES];
@@ -31,6 +42,13 @@ struct dv_write {
 	uint32_t offset, size_bytes; /* the part of the place that was written */
 	const uint8_t *before, *after; /* the whole place: place->bytes bytes each; valid in the callback */
 };
+
+/*
+ * The values before and after as text: of a place of up to 8 bytes all of it, as a number; else what was
+ * written, a number or the first bytes in the order of memory. Appended.
+ */
+void dv_write_print_change(const struct dv_write *write, uint32_t place_bytes, struct dv_buf *before,
+			   struct dv_buf *after);
 
 /* Told of each, the newest first. False ends the search. */
 typedef bool (*dv_writes_fn)(void *context, const struct dv_write *write);
@@ -58,7 +76,7 @@ struct dv_writes_search {
 	/* Called once, when the place is known; may be NULL. */
 	void (*located)(void *context, const struct dv_writes_place *place);
 	dv_writes_fn write;    /* from the calling thread */
-	bool (*progress)(void *context, uint64_t done_icount, uint64_t total_icount); /* as of dv_segments */
+	bool (*progress)(void *context, uint64_t done_icount, uint64_t total_icount); /* as of dv_segments; finding the place is part of it */
 	void *context;
 };
 

@@ -49,6 +49,7 @@ static const struct {
 	{DV_RPC_REPLAY_BREAKPOINT_REMOVE, handle_replay_breakpoint_remove},
 	{DV_RPC_REPLAY_BREAKPOINT_ENABLE, handle_replay_breakpoint_enable},
 	{DV_RPC_WRITES, handle_writes},
+	{DV_RPC_CALLS, handle_calls},
 	{DV_RPC_TERMINAL_OPEN, handle_terminal_open},
 	{DV_RPC_TERMINAL_INPUT, handle_terminal_input},
 	{DV_RPC_TERMINAL_RESIZE, handle_terminal_resize},
@@ -269,6 +270,7 @@ static void accept_request(struct dv_rpc_client *client, uint32_t id, const stru
 	}
 	*job = (struct job){.rpc = rpc, .client = client, .method = method, .run = run_method, .id = id,
 			    .params = json_incref(params), .is_long = method->is_long, .error_code = -1,
+			    .is_look = method->number == DV_RPC_WRITES || method->number == DV_RPC_CALLS,
 			    .timeout_ms = rpc->options.query_seconds * 1000ull};
 	__atomic_fetch_add(&client->refs, 1, __ATOMIC_RELAXED);
 	pthread_mutex_lock(&rpc->lock);

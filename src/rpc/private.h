@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include "query/query.h"
 #include "replay/recording.h"
+#include "replay/subject.h"
 #include "replay/timeline.h"
 #include "rpc/protocol.h"
 #include "rpc/rpc.h"
@@ -14,6 +15,7 @@
 #define MAX_WORKERS 16
 #define QUICK_WORKERS 2 /* which long requests leave alone */
 #define MAX_SEARCHES 8
+#define MAX_LOOKS 1 /* requests at a time that replay on their own, with a QEMU for each CPU */
 
 struct job;
 /* Runs on a worker; what it returns ends the request. *ret: a new reference, {} when left NULL. */
@@ -41,6 +43,7 @@ struct job {
 	uint32_t id;
 	json_t *params;
 	bool is_long;
+	bool is_look; /* replays on its own */
 
 	volatile bool cancel; /* set once, asked by what runs */
 	bool is_timed_out;
@@ -74,7 +77,7 @@ struct dv_rpc {
 	pthread_cond_t ticks; /* for the clock: deadlines have changed */
 	bool ends;
 	pthread_t loader, clock, workers[MAX_WORKERS];
-	unsigned worker_count, long_running;
+	unsigned worker_count, long_running, looks_running;
 	bool loader_started, clock_started;
 	struct job *queue, **queue_tail, *running;
 	struct dv_rpc_client *clients;
@@ -129,6 +132,10 @@ void job_hint(struct job *job, const char *format, ...) __attribute__((format(pr
 /* A connection of its own, which is interrupted when the request is cancelled. */
 struct dv_error *job_sql_open(struct job *job, struct dv_sql **ret);
 void job_sql_close(struct job *job, struct dv_sql *sql);
+
+/* The recording that is served, to be replayed (writes.c). Errors: those of dv_subject_init(), and
+ * DV_ERROR_UNSUPPORTED for what does not replay. */
+struct dv_error *job_subject(const struct job *job, struct dv_subject *ret);
 
 /* Parameters that were checked; with the value of an absent one. */
 uint64_t param_count(const struct job *job, const char *name, uint64_t otherwise);
@@ -188,12 +195,12 @@ HANDLER(handle_replay_locals);
 HANDLER(handle_replay_registers);
 HANDLER(handle_replay_evaluate);
 HANDLER(handle_replay_memory);
-/* writes.c */
-HANDLER(handle_writes);
 HANDLER(handle_replay_breakpoints);
 HANDLER(handle_replay_breakpoint_add);
 HANDLER(handle_replay_breakpoint_remove);
 HANDLER(handle_replay_breakpoint_enable);
+HANDLER(handle_writes);
+HANDLER(handle_calls);
 HANDLER(handle_terminal_open);
 HANDLER(handle_terminal_input);
 HANDLER(handle_terminal_resize);

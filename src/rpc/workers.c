@@ -57,6 +57,8 @@ static struct job *next_job(struct dv_rpc *rpc)
 			best = at;
 			break;
 		}
+		if ((*at)->is_look && rpc->looks_running >= MAX_LOOKS)
+			continue;
 		if (rpc->long_running < max_long(rpc) && (!best || running < best_running)) {
 			best = at;
 			best_running = running;
@@ -77,6 +79,7 @@ static void begin(struct dv_rpc *rpc, struct job *job)
 	job->next = rpc->running;
 	rpc->running = job;
 	rpc->long_running += job->is_long;
+	rpc->looks_running += job->is_look;
 	if (job->client && job->is_long)
 		job->client->running++;
 	if (job->timeout_ms) {
@@ -94,6 +97,7 @@ static void end(struct dv_rpc *rpc, struct job *job)
 		}
 	}
 	rpc->long_running -= job->is_long;
+	rpc->looks_running -= job->is_look;
 	if (job->client && job->is_long)
 		job->client->running--;
 	if (job->is_long)

@@ -3,11 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 #include "replay/checkpoints.h"
-#include "replay/subject.h"
 #include "replay/writes.h"
 #include "rpc/private.h"
 
-#define DEFAULT_BYTES 8
 #define MAX_WRITES 200 /* the newest */
 
 struct find {
@@ -15,6 +13,7 @@ struct find {
 	struct dv_subject subject;
 	struct dv_error *err; /* of sending */
 	uint64_t vaddr;
+	uint32_t bytes; /* that are watched */
 	uint64_t told_permille;
 	json_int_t found;
 };
@@ -27,12 +26,38 @@ static json_t *hex(uint64_t value)
 	return json_string(text);
 }
 
+/* By the kernel's symbols; by the trace for modules and user space. */
+static const char *writer_of(const struct find *s, const struct dv_write *w)
+{
+	const struct dv_query *q = s->job->rpc->query;
+	const struct dv_symbol *symbol;
+	uint32_t function;
+
+	if (!w->by_cpu)
+		return "(no instruction: a device, or the loader)";
+	symbol = dv_subject_function_at(&s->subject, w->rip, &(uint64_t){0});
+	if (symbol)
+		return symbol->name;
+	function = dv_query_function_at(q, 0, w->icount);
+	return function == DV_QUERY_NONE ? NULL : dv_query_function(q, function)->slice_name;
+}
+
+/* Takes the text. */
+static void set_text(json_t *json, const char *name, struct dv_buf *text)
+{
+	_cleanup_free_ char *string = dv_buf_steal_string(text);
+
+	if (string)
+		set_member(json, name, dv_json_text(string));
+}
+
 static bool on_write(void *context, const struct dv_write *w)
 {
 	struct find *s = context;
 	const struct dv_query *q = s->job->rpc->query;
-	const struct dv_symbol *symbol = w->by_cpu ? dv_subject_function_at(&s->subject, w->rip, &(uint64_t){0}) : NULL;
+	_cleanup_buf_ struct dv_buf before = DV_BUF_INIT, after = DV_BUF_INIT;
 	uint32_t utid = w->by_cpu ? dv_query_running_at(q, 0, w->icount) : DV_QUERY_NONE;
+	const char *function = writer_of(s, w);
 	uint32_t len = w->size_bytes < 8 ? w->size_bytes : 8;
 	uint64_t value = 0;
 	json_t *json;
@@ -42,10 +67,11 @@ static bool on_write(void *context, const struct dv_write *w)
 			 "size", (json_int_t)w->size_bytes, "value", hex(value));
 	if (utid != DV_QUERY_NONE)
 		set_member(json, "utid", json_integer(utid));
-	if (symbol)
-		set_member(json, "function", dv_json_text(symbol->name));
-	else if (!w->by_cpu)
-		set_member(json, "function", json_string("(no instruction: a device, or the loader)"));
+	if (function)
+		set_member(json, "function", dv_json_text(function));
+	dv_write_print_change(w, s->bytes, &before, &after);
+	set_text(json, "before", &before);
+	set_text(json, "after", &after);
 	s->err = job_part(s->job, json_pack("{s:[o]}", "writes", json));
 	return ++s->found < MAX_WRITES && !s->err && !job_is_cancelled(s->job);
 }
@@ -66,14 +92,11 @@ static struct dv_error *find(struct find *s, const char *place)
 	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
 	struct dv_writes_search search = {.from_icount = param_count(s->job, "from", 0), .checkpoints = &checkpoints,
 					  .write = on_write, .progress = on_progress, .context = s};
-	uint64_t bytes, end = dv_recording_common_icount(s->subject.recording);
+	uint64_t end = dv_recording_common_icount(s->subject.recording);
 
-	DV_TRY(dv_subject_resolve(&s->subject, place, &search.vaddr, &bytes));
-	bytes = param_count(s->job, "size", bytes && bytes <= DEFAULT_BYTES ? bytes : DEFAULT_BYTES);
-	if (!bytes || bytes > DV_WRITES_MAX_BYTES)
-		return dv_error_new(DV_ERROR_INVALID, "up to %u bytes can be watched", DV_WRITES_MAX_BYTES);
+	DV_TRY(dv_writes_resolve(&s->subject, place, param_count(s->job, "size", 0), &search.vaddr, &search.bytes));
 	s->vaddr = search.vaddr;
-	search.bytes = (uint32_t)bytes;
+	s->bytes = search.bytes;
 	search.to_icount = param_count(s->job, "to", end);
 	if (search.to_icount > end)
 		search.to_icount = end;
@@ -82,18 +105,26 @@ static struct dv_error *find(struct find *s, const char *place)
 	return dv_writes_find(s->subject.recording, &search);
 }
 
+struct dv_error *job_subject(const struct job *job, struct dv_subject *ret)
+{
+	const struct dv_recording *recording = job->rpc->recording;
+
+	if (!recording)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "this is a trace without its recording: only a recording replays");
+	if (recording->is_live)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s is still being recorded", recording->folder);
+	return dv_subject_init(&(struct dv_subject_options){.folder = recording->folder}, ret);
+}
+
 HANDLER(handle_writes)
 {
 	const char *address = param_string(job, "address"), *symbol = param_string(job, "symbol");
-	const struct dv_subject_options options = {.folder = job->rpc->recording ? job->rpc->recording->folder : NULL};
 	struct find s = {.job = job};
 	struct dv_error *err;
 
-	if (!options.folder)
-		return dv_error_new(DV_ERROR_NOT_FOUND, "this is a trace without its recording: only a recording replays");
 	if (!address == !symbol)
 		return dv_error_new(DV_ERROR_INVALID, "give either an address or a symbol");
-	DV_TRY(dv_subject_init(&options, &s.subject));
+	DV_TRY(job_subject(job, &s.subject));
 	err = find(&s, address ? address : symbol);
 	dv_subject_deinit(&s.subject);
 	if (s.err) {

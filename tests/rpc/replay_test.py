@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The debugger's methods on a real replay: what the trace says of a moment is what gdb sees there."""
+import json
 import os
 import struct
 import subprocess
@@ -98,6 +99,69 @@ def test_the_terminal_is_the_same_gdb(d):
         c.call('terminal.resize', terminal=terminal, columns=90, rows=30)
         expect('not_found', c.call, 'terminal.resize', terminal=7, columns=90, rows=30)
         c.call('terminal.close', terminal=terminal)
+
+
+def parts_of(c, number):
+    return [call for part in c.parts.get(number, []) for call in part['calls']]
+
+
+def test_arguments_on_demand(d):
+    """As the command line has them; in order, with the slice that each is; no more than the limit."""
+    with d.client() as c:
+        call = first_call(c, 'vfs_read')
+        number = c.start('calls', function='vfs_read', limit=40)
+        result = c.answer(number)
+        calls = parts_of(c, number)
+        assert (result['total'], result['missing'], len(calls)) == (40, 0, 40), result
+        assert result['truncated'], result
+        assert c.parts[number][0]['prototype'].startswith('ssize_t vfs_read(struct file *file, '), c.parts[number][0]
+        assert calls[0]['slice'] == call['id'] and calls[0]['utid'] == call['utid']
+        starts = [one['icount'] for one in calls]
+        assert starts == sorted(starts) and starts[0] == call['start']
+        _, rows, _ = c.query("select id from slice where name = 'vfs_read' order by ts limit 40")
+        assert [one['slice'] for one in calls] == [row[0] for row in rows]
+        shown = subprocess.run([PROGRAM, 'calls', '--json', '--quiet', '-n', '40', TRACE, 'vfs_read'], check=True,
+                               capture_output=True, text=True).stdout
+        for one, line in zip(calls, map(json.loads, shown.splitlines()), strict=True):
+            assert one['icount'] == line['icount'] and one['returned']
+            assert ([(a['name'], a['type'], a['value']) for a in one['arguments']]
+                    == [(a['name'], a['type'], a['value']) for a in line['arguments']])
+            assert one['result']['value'] == line['returned'] and one['result']['type'] == 'ssize_t'
+        last = calls[-1]
+        number = c.start('calls', function='vfs_read', **{'from': last['icount'], 'to': last['icount'] + 1})
+        assert c.answer(number) == {'total': 1, 'truncated': False, 'missing': 0}
+        assert parts_of(c, number) == [last]
+
+
+def test_arguments_that_cannot_be_had(d):
+    with d.client() as c:
+        expect('not_found', c.call, 'calls', function='no_such_function_at_all')
+        expect('invalid', c.call, 'calls', function='vfs_read', limit=10001)
+        expect('invalid', c.call, 'calls', function='vfs_read', limit=0)
+        expect('invalid', c.call, 'calls')
+        number = c.start('calls', function='vfs_read', to=1)
+        assert c.answer(number)['total'] == 0 and not parts_of(c, number)
+
+
+def test_looks_wait_for_each_other_and_can_be_cancelled(d):
+    """One replays with all CPUs; another waits for it, and neither keeps short requests, or long ones, waiting."""
+    with d.client() as c, d.client() as other:
+        first = c.start('calls', function='schedule', limit=10000)
+        second = other.start('writes', symbol='jiffies', **{'from': 1})
+        while not c.progress.get(first):
+            c.pump()
+        assert other.call('replay.state') == {'state': 'closed'} or other.call('replay.state')['state'] == 'stopped'
+        assert other.query('select count(*) from slice')[1][0][0] > 0
+        assert not other.progress.get(second), 'two at a time'
+        other.cancel(second)
+        expect('cancelled', other.answer, second)
+        done = c.progress[first][-1]
+        assert 0 <= done['done'] <= done['total'], done
+        c.cancel(first)
+        expect('cancelled', c.answer, first)
+        children = subprocess.run(['pgrep', '-P', str(d.process.pid), 'qemu'], capture_output=True, text=True,
+                                  check=False).stdout.split()
+        assert len(children) <= 1, children  # the shared replay's alone
 
 
 def test_what_runs_can_be_stopped(d):

@@ -114,10 +114,62 @@ test('who wrote this: the newest first, each a click away', async (t) => {
 	const [newest] = rows;
 	assert.deepEqual(rows.map(([at]) => at), rows.map(([at]) => at).sort((a, b) => b - a));
 	// SYSTEM_RUNNING, which kernel_init sets before it runs /init.
-	assert.deepEqual(newest.slice(1), ['kernel_init', '0x3']);
+	assert.deepEqual(newest.slice(1), ['kernel_init', '0x2 → 0x3']);
 	await page.locator('.subpane .plain .link').first().click();
 	assert.equal(number(await page.locator('.axis .cursor').innerText()), newest[0]);
 	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
+});
+
+test('arguments on demand: of a call, of all in view, streamed, and cancelled', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const qemus = () => below(served.pid).filter((name) => name.startsWith('qemu')).length;
+	const before = qemus();
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('/');
+	await page.keyboard.type('vfs_write');
+	await page.keyboard.press('Enter');
+	await page.locator('.details h2').waitFor();
+	await settled(page);
+	const { key } = await page.evaluate(() => window.dejaview.selection.value);
+	await page.keyboard.press('r');
+	await page.locator('.this-call').waitFor();
+	const want = (await ask(page, served, 'calls', { function: 'vfs_write', from: key.start, to: key.start + 1 })).parts.flatMap((part) => part.calls);
+	assert.equal(want.length, 1);
+	const shown = await page.locator('.this-call').innerText();
+	for (const { name, value } of want[0].arguments)
+		assert.ok(shown.includes(name) && shown.includes(value), `${shown} has no ${name} ${value}`);
+	assert.match(shown, new RegExp(`Returned\\s+${want[0].result.value} `));
+	assert.match(await page.locator('.prototype').innerText(), /^ssize_t vfs_write\(struct file \*file,/);
+	// The search has zoomed in on it.
+	const { trace } = await ask(page, served, 'hello', {});
+	const whole = async () => {
+		await page.keyboard.press('0');
+		await page.waitForFunction((to) => window.dejaview.view.value.to > to, trace.to);
+		await settled(page);
+	};
+	await whole();
+	await page.keyboard.press('Shift+R');
+	await page.waitForFunction(() => !document.querySelector('.calls .waiting') && document.querySelector('.call-list'), undefined, { timeout: 200_000 });
+	const [[count]] = await sql(page, served, "select count(*) from slice where name = 'vfs_write'");
+	assert.equal(number(await page.locator('.calls h3').innerText()), Math.min(count, 1000));
+	assert.equal(await page.locator('.call.lit').count(), 1);
+	await page.locator('.call-list .call', { hasText: /./ }).nth(1).getByRole('button').click();
+	await page.waitForFunction((start) => window.dejaview.selection.value.key.start > start, key.start);
+	await page.locator('.this-call').waitFor();
+	await page.locator('#omnibox').fill('schedule');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => document.querySelector('.details h2')?.textContent.includes('schedule'));
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await whole();
+	await page.keyboard.press('Shift+R');
+	await page.locator('.calls').getByRole('button', { name: 'Cancel' }).click();
+	await page.locator('.calls').getByText('Cancelled.').waitFor();
+	await page.locator('.calls .waiting').waitFor({ state: 'detached' });
+	for (let i = 0; i < 100 && qemus() > before; i++)
+		await page.waitForTimeout(50);
+	assert.equal(qemus(), before);
+	await page.keyboard.press('4');
 });
 
 test('the end, a place on the ruler, and the start', async (t) => {

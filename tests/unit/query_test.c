@@ -263,6 +263,43 @@ TEST(function_stats)
 	free(want);
 }
 
+TEST(calls_by_name)
+{
+	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(10, 30000, false, 2);
+	uint64_t from = dv_query_info(q)->last_icount / 4, to = dv_query_info(q)->last_icount / 2;
+	uint32_t functions[4], wanted = 0, id = 0;
+	struct dv_query_slice *calls, slice;
+	size_t len, calls_len, n = 0;
+	char vaddr[24];
+
+	CHECK_OK(dv_query_kernel_functions(q, "function_10", functions, 4, &len));
+	CHECK_EQ(len, 1);
+	wanted = functions[0];
+	CHECK_STR(dv_query_function(q, wanted)->name, "function_10");
+	snprintf(vaddr, sizeof(vaddr), "0x%" PRIx64, dv_query_function(q, wanted)->vaddr);
+	CHECK_OK(dv_query_kernel_functions(q, vaddr, functions, 4, &len));
+	CHECK_EQ(len, 1);
+	CHECK_EQ(functions[0], wanted);
+	CHECK_ERROR(dv_query_kernel_functions(q, "no such function", functions, 4, &len), DV_ERROR_NOT_FOUND,
+		    "the trace has no call of a kernel function 'no such function'");
+	CHECK_ERROR(dv_query_kernel_functions(q, "function_10", functions, 0, &len), DV_ERROR_UNSUPPORTED,
+		    "more than 0 functions are called 'function_10': give an address");
+
+	CHECK_OK(dv_query_calls_of(q, &wanted, 1, from, to, SIZE_MAX, &calls, &calls_len));
+	for (; dv_query_slice(q, id, &slice); id++) {
+		if (slice.function != wanted || slice.start_icount < from || slice.start_icount >= to)
+			continue;
+		CHECK(n < calls_len);
+		CHECK_EQ(calls[n++].id, id);
+	}
+	CHECK(n > 3);
+	CHECK_EQ(n, calls_len);
+	free(calls);
+	CHECK_OK(dv_query_calls_of(q, &wanted, 1, from, to, 2, &calls, &calls_len));
+	CHECK_EQ(calls_len, 2);
+	free(calls);
+}
+
 TEST(search)
 {
 	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(10, 30000, false, 2);

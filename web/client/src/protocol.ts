@@ -277,17 +277,21 @@ export interface Write {
   readonly utid?: Utid;
   readonly address: Address;
   readonly size: number;
-  readonly value: Address;
+  /** What was written, the first 8 bytes of it. */ readonly value: Address;
+  /** The place before it: a number of up to 8 bytes, else bytes in the order of memory. */ readonly before?: string;
+  /** ... and after it. */ readonly after?: string;
   readonly function?: string;
 }
 
 /** A call with its arguments. */
 export interface Call {
+  readonly slice: SliceId;
   readonly icount: Icount;
   readonly utid?: Utid;
   readonly function: string;
-  readonly arguments: readonly Variable[];
-  readonly result?: Variable;
+  /** By the kernel's own type information; the registers where it does not know the function. */ readonly arguments: readonly Variable[];
+  /** It has, within the recording. */ readonly returned: boolean;
+  /** What it returned; none of a void function. */ readonly result?: Variable;
 }
 
 /** What can be asked. `part` comes zero or more times before the result, frames too. */
@@ -738,11 +742,23 @@ export interface Methods {
     readonly part: { readonly writes: readonly Write[]; };
     readonly frames: never;
   };
-  /** 941. Calls of a function with their arguments, by a replay of the recording. */
+  /** 941. Calls of a kernel function with their arguments and return values, by replays of the recording. They come in order, as soon as nothing more is to be found of them. */
   'calls': {
-    readonly params: { readonly function: string; readonly from?: Icount; readonly to?: Icount; readonly limit?: number; };
-    readonly result: { readonly total: number; };
-    readonly part: { readonly calls: readonly Call[]; };
+    readonly params: {
+      /** Its name, with or without "[module] "; or 0x and its address. */ readonly function: string;
+      /** Calls that start in [from, to). */ readonly from?: Icount;
+      readonly to?: Icount;
+      /** How many, the first ones; 500 unless told, 10,000 at most. */ readonly limit?: number;
+    };
+    readonly result: {
+      /** Calls that came. */ readonly total: number;
+      /** There are more: the limit cut it. */ readonly truncated: boolean;
+      /** Calls of the trace that the replay did not come by. */ readonly missing: number;
+    };
+    readonly part: {
+      /** As C writes it; in the first part, when it is known. */ readonly prototype?: string;
+      readonly calls: readonly Call[];
+    };
     readonly frames: never;
   };
 }

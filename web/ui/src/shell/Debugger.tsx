@@ -205,7 +205,7 @@ function WritesPane(): JSX.Element {
 			{w.error && <ErrorText error={w.error} />}
 			<table class="plain"><tbody>
 				{w.list.map((x, i) => (
-					<tr key={i}><td><At at={x.icount} /></td><td class="mono">{x.function ?? ''}</td><td class="dim">{x.utid === undefined ? '' : threadById.value.get(x.utid)?.name}</td><td class="mono">{x.value}</td><td><button type="button" onClick={() => debugAt(x.icount)}>Debug</button></td></tr>
+					<tr key={i}><td><At at={x.icount} /></td><td class="mono">{x.function ?? ''}</td><td class="dim">{x.utid === undefined ? '' : threadById.value.get(x.utid)?.name}</td><td class="mono">{x.before !== undefined && x.after !== undefined ? `${x.before} → ${x.after}` : x.value}</td><td><button type="button" onClick={() => debugAt(x.icount)}>Debug</button></td></tr>
 				))}
 			</tbody></table>
 			{!w.running && w.of && w.list.length === 0 && !w.error && <p class="dim">No write was found before this place.</p>}

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is known of the selected call: itself, whence it was called, what it called, all calls like it.
-import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { Methods, Slice, SliceDetails } from '../../../client/src/protocol.ts';
 import { exact, hex, percent, short } from '../lib/format.ts';
 import { kindNumber, kindWord } from '../lib/types.ts';
-import { bounds, can, client, goTo, page, search, selection, selectSlice, sliceEnd, threadById } from '../state/app.ts';
+import { bounds, can, client, detailSection as section, goTo, page, search, selection, selectSlice, sliceEnd, threadById } from '../state/app.ts';
 import { addMark } from '../state/marks.ts';
 import { debugAt, whyNoDebugger } from '../state/debug.ts';
 import { frameSelection, toMatch, toNeighbour } from '../state/walk.ts';
@@ -17,7 +16,6 @@ import { Calls } from './Calls.tsx';
 import { Source } from './Source.tsx';
 
 type Histogram = Methods['histogram']['result'];
-const section = signal<'children' | 'histogram' | 'source' | 'arguments'>('children');
 
 function Place({ d }: { readonly d: SliceDetails }): JSX.Element {
 	const s = d.slice;
@@ -188,7 +186,7 @@ export function Details(): JSX.Element {
 					{section.value === 'children' && <Inside slice={d.slice} />}
 					{section.value === 'histogram' && <HistogramView slice={d.slice} />}
 					{section.value === 'source' && <Source file={d.function.file} line={d.function.line} name={d.function.name} />}
-					{section.value === 'arguments' && <Calls slice={d.slice} />}
+					{section.value === 'arguments' && <Calls d={d} />}
 				</div>
 			</div>
 		</div>

@@ -80,6 +80,8 @@ export const page = signal<'timeline' | 'sql'>('timeline');
 export type Tab = 'details' | 'area' | 'console' | 'debugger' | 'marks' | 'trace';
 export const tab = signal<Tab>('details');
 export const drawerOpen = signal(false);
+/** Of the details: what is shown beside a call. */
+export const detailSection = signal<'children' | 'histogram' | 'source' | 'arguments'>('children');
 
 export const marks = signal<readonly Mark[]>([]);
 export const replay = signal<ReplayStatus>({ state: 'closed' });

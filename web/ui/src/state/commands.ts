@@ -3,6 +3,7 @@
 import { signal } from '@preact/signals';
 import { bounds, cursor, drawerOpen, goTo, here, marks, notify, open, page, pinned, search, selection, tab, togglePin, view } from './app.ts';
 import type { Tab } from './app.ts';
+import { fetchInView, fetchThis } from './calls.ts';
 import { copyText } from './copy.ts';
 import {
 	closeReplay, debugEnd, debugHere, debugStart, interrupt, proceed, reverse, stepBack, stepForward,
@@ -116,6 +117,8 @@ export const commands: readonly Command[] = [
 	c('Calls', 'next-sibling', 'To the call after it', ['ArrowRight'], () => toSibling('next')),
 	c('Calls', 'previous-call', 'Previous call of the same function', ['['], () => toNeighbour('previous')),
 	c('Calls', 'next-call', 'Next call of the same function', [']'], () => toNeighbour('next')),
+	c('Calls', 'arguments', 'Its arguments, by replaying', ['R'], fetchThis),
+	c('Calls', 'arguments-in-view', 'Arguments of all its calls in view', ['Shift+R'], fetchInView),
 	c('Calls', 'copy', 'Copy the selection as text', ['Y', 'Ctrl+C'], copyText),
 
 	c('Marks', 'mark', 'Mark this place', ['M'], () => {
