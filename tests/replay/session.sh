@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # session.sh DEJAVIEW TIMELINE_TEST GDB_TEST SERIES KIND STEPS: checkpoints, a timeline and gdb on a real guest's
-# recording. KIND: initramfs, disk (virtio-blk and user networking). Prints TAP.
+# recording. KIND: initramfs, disk (ext4 on virtio-blk, and user networking). Prints TAP.
 set -u
+here=$(dirname "$(realpath "$0")")
 dejaview=$(realpath "$1") timeline_test=$(realpath "$2") gdb_test=$(realpath "$3") series=$4 kind=$5 steps=$6
 kernel=${DEJAVIEW_TEST_KERNELS:-}/$series/vmlinuz
 initrd=${DEJAVIEW_TEST_GUESTS:-}/demo.cpio.gz
@@ -32,17 +33,45 @@ says() { # says PATTERN COMMAND...: whatever its exit code
 	"$@" >say.out 2>&1
 	grep -q -- "$pattern" say.out || { cat say.out; return 1; }
 }
+# The demo's initramfs and a second one behind it: another /init, and the modules that the disk and the card need.
+with_disk() {
+	local names=(virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk failover
+		net_failover virtio_net) n=10 name module
+	mkdir -p more/modules files root
+	for name in "${names[@]}"; do
+		module=$(find "$DEJAVIEW_TEST_KERNELS/$series/modules" -name "$name.ko")
+		[[ -z $module ]] || cp "$module" "more/modules/$((n += 1))-$name.ko"
+	done
+	zcat "$initrd" | (cd more && cpio -i --quiet --to-stdout init) >more/demo-init
+	cp "$here/disk.init" more/init
+	chmod +x more/init more/demo-init
+	{
+		cat "$initrd"
+		(cd more && find . | cpio -o --quiet -H newc) | gzip -1
+	} >initrd.gz
+	head -c 300000 /dev/urandom >files/file
+	cp files/file root/sent
+	mke2fs -q -F -t ext4 -d root disk.img 64M
+	initrd=$PWD/initrd.gz
+}
+[[ $kind != disk ]] || with_disk >&2
 guest=(qemu-system-x86_64 -machine q35 -m 512 -nographic -no-reboot -kernel "$kernel" -initrd "$initrd"
 	-append 'console=ttyS0 panic=-1')
 if [[ $kind == disk ]]; then
-	qemu-img create -q -f raw disk.img 64M
-	guest+=(-drive file=disk.img,format=raw,if=virtio -netdev user,id=n0 -device virtio-net-pci,netdev=n0)
+	guest+=(-drive file=disk.img,format=raw,if=virtio
+		-netdev "user,id=n0,tftp=$PWD/files" -device virtio-net-pci,netdev=n0)
 else
 	guest+=(-net none)
 fi
 count() { "$dejaview" checkpoint --list --json r.dejaview | grep -c '"name"'; }
 r=r.dejaview
 ok 'a guest is recorded' timeout 600 "$dejaview" record --quiet -o $r -- "${guest[@]}" </dev/null
+if [[ $kind == disk ]]; then
+	for said in 'disk: mounted' 'disk: 2621440 bytes written, synced and read back' 'net: 5 packets transmitted, 5 ' \
+		'net: fetched' 'disk: unmounted' 'workload: end'; do
+		ok "the guest says \"$said\"" grep -a -q "$said" $r/console.log
+	done
+fi
 before=$(cd $r && sha256sum rr.log snapshots.qcow2 manifest.json)
 
 # Killed in the middle: nothing of it is believed, and it is cleaned away.
