@@ -56,7 +56,7 @@ _dejaview() {
 	where) options+=' --debug-info --json' ;;
 	dap) options+=' --port' ;;
 	checkpoint) options+=' --interval --budget --list --remove --json --image --qemu --quiet' ;;
-	debug) options+=' --at --slice --call --end --debug-info --command --gdb --no-checkpoints --image --qemu' ;;
+	debug) options+=' --at --slice --call --end --debug-info --sysroot --command --gdb --no-checkpoints --image --qemu' ;;
 	seek) options+=' --stdin --json --image --qemu' ;;
 	esac
 	if [[ $cur == -* ]]; then

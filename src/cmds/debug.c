@@ -2,17 +2,21 @@
 /* dejaview debug: gdb at a moment of a recording, in this terminal. */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include "base/buf.h"
 #include "cmds/cmds.h"
 #include "qemu/probe.h"
+#include "query/query.h"
 #include "replay/session.h"
 
 static const char usage[] =
@@ -23,11 +27,14 @@ static const char usage[] =
 	"lists what DejaView adds: dv seek, dv bt, dv next-call ...\n"
 	"\n"
 	"      --at ICOUNT        begin at this instruction count; ICOUNT@ADDRESS where an interrupt comes there\n"
-	"      --slice START:TID:DEPTH  ... at the first instruction of a slice of the trace\n"
+	"      --slice ID         ... at the first instruction of a slice of the trace, by its row (slice.id), or as\n"
+	"                         START:TID:DEPTH, which stays when the recording is traced again\n"
 	"      --call FUNC[#N]    ... at the Nth call of a function\n"
 	"      --end              ... at the end: a panic's last instruction\n"
 	"      --debug-info FILE  a vmlinux with DWARF of this very kernel; else one is looked for where packages\n"
 	"                         put it, and without one the names are those in the kernel image\n"
+	"      --sysroot DIR      a folder like the guest's root: user programs with symbols, before those that the\n"
+	"                         recording's initramfs and disks have\n"
 	"  -x, --command FILE     gdb commands to be run first (repeatable)\n"
 	"      --gdb PROGRAM      the gdb to run\n"
 	"      --no-checkpoints   replay from the beginning each time, and make no checkpoints meanwhile\n"
@@ -41,7 +48,7 @@ static const char usage[] =
 #define CARRY_BYTES 65536
 
 struct command {
-	const char *qemu, *images[MAX_IMAGES], *to, *scripts[MAX_SCRIPTS + 1];
+	const char *qemu, *images[MAX_IMAGES], *to, *slice, *scripts[MAX_SCRIPTS + 1];
 	size_t images_len, scripts_len;
 	struct dv_session_options session;
 	struct dv_gdb_options gdb;
@@ -158,6 +165,32 @@ static struct dv_error *wait_for(struct going *g)
 	return g->err;
 }
 
+/* A row of the trace's table slice, as the name that it has in every trace of the recording. */
+static struct dv_error *slice_by_id(const char *folder, const char *text, char **ret)
+{
+	_cleanup_(dv_query_closep) struct dv_query *query = NULL;
+	_cleanup_buf_ struct dv_buf key = DV_BUF_INIT;
+	const struct dv_query_thread *thread;
+	struct dv_query_slice slice;
+	uint64_t id;
+	char *end;
+
+	errno = 0;
+	id = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno)
+		return dv_error_new(DV_ERROR_INVALID, "--slice %s: a slice is a row id, or START:TID:DEPTH", text);
+	DV_TRY(dv_query_open(folder, NULL, &query));
+	if (id >= DV_QUERY_NONE || !dv_query_slice(query, (uint32_t)id, &slice))
+		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace has no slice %s: its ids go from 0 to %" PRIi64, text,
+				    (int64_t)dv_query_info(query)->slices - 1);
+	if (slice.utid == DV_QUERY_NONE)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "slice %s is of no thread", text);
+	thread = dv_query_thread(query, slice.utid);
+	dv_buf_printf(&key, "%" PRIu64 ":%" PRIi64 ":%" PRIu32, slice.start_icount, thread->tid, slice.depth);
+	*ret = dv_buf_steal_string(&key);
+	return *ret ? NULL : dv_error_no_memory();
+}
+
 static struct dv_error *debug(struct command *c, struct dv_recording *r, int signals)
 {
 	_cleanup_(dv_qemu_version_deinit) struct dv_qemu_version version = {0};
@@ -194,9 +227,16 @@ static struct dv_error *debug(struct command *c, struct dv_recording *r, int sig
 static struct dv_error *run(struct command *c, const char *folder, int signals)
 {
 	_cleanup_(dv_recording_destroyp) struct dv_recording *r = NULL;
+	_cleanup_free_ char *by_id = NULL;
 
 	DV_TRY(dv_recording_open(folder, &r));
 	DV_TRY(dv_recording_repair(r));
+	if (c->slice && strchr(c->slice, ':'))
+		c->to = c->slice;
+	else if (c->slice) {
+		DV_TRY(slice_by_id(folder, c->slice, &by_id));
+		c->to = by_id;
+	}
 	return debug(c, r, signals);
 }
 
@@ -216,11 +256,12 @@ static int block_signals(void)
 
 int dv_cmd_debug(int argc, char **argv)
 {
-	enum { IMAGE = 256, QEMU, AT, SLICE, CALL, END, DEBUG_INFO, GDB, NO_CHECKPOINTS };
+	enum { IMAGE = 256, QEMU, AT, SLICE, CALL, END, DEBUG_INFO, SYSROOT, GDB, NO_CHECKPOINTS };
 	static const struct option options[] = {
 		{"at", required_argument, NULL, AT}, {"slice", required_argument, NULL, SLICE},
 		{"call", required_argument, NULL, CALL}, {"end", no_argument, NULL, END},
-		{"debug-info", required_argument, NULL, DEBUG_INFO}, {"command", required_argument, NULL, 'x'},
+		{"debug-info", required_argument, NULL, DEBUG_INFO}, {"sysroot", required_argument, NULL, SYSROOT},
+		{"command", required_argument, NULL, 'x'},
 		{"gdb", required_argument, NULL, GDB}, {"no-checkpoints", no_argument, NULL, NO_CHECKPOINTS},
 		{"image", required_argument, NULL, IMAGE}, {"qemu", required_argument, NULL, QEMU},
 		{"help", no_argument, NULL, 'h'}, {0}};
@@ -229,11 +270,12 @@ int dv_cmd_debug(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "x:h", options, NULL)) != -1) {
 		switch (c) {
+		case SLICE: command.slice = optarg; places++; break;
 		case AT:
-		case SLICE:
 		case CALL: command.to = optarg; places++; break;
 		case END: command.to = "end"; places++; break;
 		case DEBUG_INFO: command.session.debug_info = optarg; break;
+		case SYSROOT: command.session.sysroot = optarg; break;
 		case GDB: command.gdb.gdb = optarg; break;
 		case NO_CHECKPOINTS: command.session.timeline.no_checkpoints = true; break;
 		case QEMU: command.qemu = optarg; break;

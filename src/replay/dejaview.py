@@ -13,6 +13,7 @@ import gdb
 
 class DejaView:
     path = None
+    user = {}       # of the running process: path of a file's copy -> (bias, name in the guest)
     generation = 0  # of the timeline's state that gdb has been told of
 
     @staticmethod
@@ -70,6 +71,32 @@ class DejaView:
                     pass
 
     @staticmethod
+    def user_symbols(_=None):
+        """Those of the process that runs here. While the kernel runs for nobody, the last one's stay."""
+        try:
+            files = DejaView.ask('user-symbols').get('files', [])
+        except (OSError, ValueError, gdb.GdbError):
+            return
+        want = {f['path']: (f['bias'], f['name']) for f in files}
+        if not want or want == DejaView.user:
+            return
+        for path, at in list(DejaView.user.items()):
+            if want.get(path) != at:
+                DejaView.quietly('remove-symbol-file "%s"' % path)
+                del DejaView.user[path]
+        for path, at in want.items():
+            if path not in DejaView.user:
+                DejaView.quietly('add-symbol-file "%s" -o %s' % (path, at[0]))
+                DejaView.user[path] = at
+
+    @staticmethod
+    def quietly(command):
+        try:
+            gdb.execute(command, to_string=True)
+        except gdb.error:
+            pass
+
+    @staticmethod
     def show_frame():
         try:
             gdb.execute('frame')
@@ -82,6 +109,7 @@ class DejaView:
             answer = DejaView.ask(what, **arguments)
         finally:
             DejaView.flush()  # also a seek that failed or was cancelled has moved the guest
+            DejaView.user_symbols()
         print(answer['text'], end='')
         DejaView.show_frame()
 
@@ -116,7 +144,11 @@ class DejaView:
         if event['generation'] <= DejaView.generation:
             return
         DejaView.generation = event['generation']
+        thread = gdb.selected_thread()
+        if thread and thread.is_running():  # its stop, which comes next, brings everything anew
+            return
         DejaView.flush()
+        DejaView.user_symbols()
         print('\n[dejaview: moved to icount %d, %s]' % (event['icount'], event['why']))
         DejaView.show_frame()
         gdb.write(gdb.parameter('prompt') or '')
@@ -124,8 +156,12 @@ class DejaView:
 
     @staticmethod
     def welcome():
+        gdb.events.stop.connect(DejaView.user_symbols)
+        DejaView.user_symbols()
         try:
-            print(DejaView.ask('when', quick=True)['text'], end='')
+            answer = DejaView.ask('when', quick=True)
+            DejaView.generation = answer.get('generation', 0)  # what gdb has just connected to
+            print(answer['text'], end='')
             print('Type "help dv" for what DejaView adds; stepping and continuing go backward, too.')
         except gdb.GdbError as e:
             print(e)

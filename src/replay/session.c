@@ -350,6 +350,16 @@ static struct dv_error *do_modules(struct talk *t)
 	return NULL;
 }
 
+/* gdb's files of the running process's programs and libraries. */
+static struct dv_error *do_user_symbols(struct talk *t)
+{
+	json_t *files = json_array(), *missing = json_array();
+
+	json_object_set_new(t->answer, "files", files);
+	json_object_set_new(t->answer, "missing", missing);
+	return t->s->stacks ? session_user_symbols(t->s, files, missing) : NULL;
+}
+
 static const struct verb {
 	const char *name;
 	struct dv_error *(*act)(struct talk *t);
@@ -357,6 +367,7 @@ static const struct verb {
 } verbs[] = {
 	{"when", do_when}, {"seek", do_seek}, {"bt", do_bt}, {"next-call", do_next_call}, {"prev-call", do_prev_call},
 	{"threads", do_threads}, {"cancel", do_cancel, true}, {"notes", do_notes, true}, {"modules", do_modules},
+	{"user-symbols", do_user_symbols},
 };
 
 json_t *dv_session_answer(struct dv_session *session, const json_t *request)
@@ -611,6 +622,7 @@ struct dv_error *dv_session_create(const struct dv_recording *recording, const s
 	s->debug_info = options->debug_info ? strdup(options->debug_info) : NULL;
 	if (s->debug_info && access(s->debug_info, R_OK))
 		return dv_error_os(errno, "--debug-info %s", s->debug_info);
+	DV_TRY(session_user_create(options->sysroot, &s->user));
 	DV_TRY(open_parts(s, options));
 	DV_TRY(start_serving(s));
 	*ret = dv_steal(s);
@@ -653,6 +665,7 @@ void dv_session_destroy(struct dv_session *session)
 		unlink(s->socket);
 	dv_timeline_destroy(s->timeline);
 	dv_stacks_destroy(s->stacks);
+	session_user_destroy(s->user);
 	dv_kernel_destroy(s->kernel);
 	pthread_mutex_destroy(&s->asking);
 	free(s->socket);

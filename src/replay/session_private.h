@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of a session: session.c answers, session_gdb.c has gdb and its files. */
+/* The inside of a session: session.c answers, session_gdb.c has gdb and its files, session_user.c user programs. */
 #ifndef DV_REPLAY_SESSION_PRIVATE_H
 #define DV_REPLAY_SESSION_PRIVATE_H
 
@@ -8,6 +8,8 @@
 #include "replay/session.h"
 
 #define MAX_CLIENTS 16
+
+struct session_user;
 
 struct session_client {
 	struct dv_session *session;
@@ -21,6 +23,7 @@ struct dv_session {
 	const struct dv_recording *recording;
 	struct dv_timeline *timeline;
 	struct dv_stacks *stacks; /* NULL: no trace */
+	struct session_user *user;
 	struct dv_kernel *kernel; /* NULL: no symbols; why says so */
 	char *no_symbols, *debug_info;
 	bool has_slide;
@@ -40,6 +43,13 @@ struct dv_session {
 	size_t files_len;
 };
 
+/*
+ * session_user.c: what the process that runs now has mapped. Appends {"path", "bias", "name"} to files, and names
+ * that no source has to missing. Needs a trace.
+ */
+struct dv_error *session_user_create(const char *sysroot, struct session_user **ret);
+void session_user_destroy(struct session_user *user);
+struct dv_error *session_user_symbols(struct dv_session *s, json_t *files, json_t *missing);
 /* Writes the file of the modules' functions; *ret NULL: there are none. */
 struct dv_error *session_gdb_modules(struct dv_session *s, const char **ret);
 /* Stops gdb and removes its files. */

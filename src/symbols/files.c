@@ -234,3 +234,44 @@ struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_na
 		dv_error_destroy(dv_elf_create(debug_found.data, debug_found.len, &debug));
 	return dv_error_prefix(dv_object_create(elf, debug, ret), "%s", name->path);
 }
+
+/* Into a buffer of its own: the source's is read only. */
+static struct dv_error *keep(struct found *found, struct dv_buf *to)
+{
+	if (found->buf.len) {
+		*to = found->buf;
+		found->buf = (struct dv_buf)DV_BUF_INIT;
+	} else if (found->data) {
+		dv_buf_append(to, found->data, found->len);
+	}
+	return to->failed ? dv_error_no_memory() : NULL;
+}
+
+struct dv_error *dv_files_copy(struct dv_files *files, const struct dv_file_name *name, struct dv_file_copy *ret)
+{
+	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0};
+	_cleanup_(dv_file_copy_deinit) struct dv_file_copy copy = {0};
+	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
+	const char *link;
+	uint32_t crc;
+
+	DV_TRY(read_file(files, name, &found));
+	if (found.data)
+		dv_error_destroy(dv_elf_create(found.data, found.len, &elf));
+	if (elf && dv_elf_debuglink(elf, &link, &crc) && !strchr(link, '/')) {
+		copy.debug_name = strdup(link);
+		DV_TRY(find_debug(files, elf, name->path, &debug_found));
+	}
+	DV_TRY(keep(&found, &copy.bytes));
+	DV_TRY(keep(&debug_found, &copy.debug));
+	*ret = copy;
+	copy = (struct dv_file_copy){0};
+	return NULL;
+}
+
+void dv_file_copy_deinit(struct dv_file_copy *copy)
+{
+	dv_buf_deinit(&copy->bytes);
+	dv_buf_deinit(&copy->debug);
+	free(copy->debug_name);
+}

@@ -6,6 +6,7 @@
 #ifndef DV_SYMBOLS_FILES_H
 #define DV_SYMBOLS_FILES_H
 
+#include "base/buf.h"
 #include "symbols/object.h"
 
 struct dv_files_options {
@@ -35,5 +36,15 @@ DV_DEFINE_CLEANUP(struct dv_files, dv_files_close);
  * any of the sources or of this machine. ret is NULL when no source has the file. Errors: DV_ERROR_FORMAT,
  * DV_ERROR_OS, naming source and file. */
 struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_name *name, struct dv_object **ret);
+
+/* A file as a debugger wants it: its bytes, and those of the debug file that its debug link names. */
+struct dv_file_copy {
+	struct dv_buf bytes, debug; /* bytes is empty when no source has the file, debug when there is none */
+	char *debug_name;	    /* NULL: no debug link */
+};
+
+/* Errors: DV_ERROR_OS. What is no ELF file is copied all the same. */
+struct dv_error *dv_files_copy(struct dv_files *files, const struct dv_file_name *name, struct dv_file_copy *ret);
+void dv_file_copy_deinit(struct dv_file_copy *copy);
 
 #endif
