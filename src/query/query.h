@@ -153,6 +153,12 @@ bool dv_query_slice(const struct dv_query *q, uint32_t id, struct dv_query_slice
 /* By the name that it has in every trace of the recording; DV_QUERY_NONE when there is none. */
 uint32_t dv_query_slice_by_key(const struct dv_query *q, uint64_t start_icount, uint32_t utid, uint32_t depth);
 
+/*
+ * By what does not change when a recording is traced again: the slice of this depth that a thread of this tid
+ * begins at start_icount, else its only one there (filters move depths). tid negative: of any thread.
+ */
+uint32_t dv_query_slice_by_tid(const struct dv_query *q, uint64_t start_icount, int64_t tid, uint32_t depth);
+
 /* The frames of a track that were open at icount, outermost first: ids to ret, at most max; the count. */
 size_t dv_query_stack_at(const struct dv_query *q, uint32_t track, uint64_t icount, uint32_t *ret, size_t max);
 /* The outermost first, without itself. */

@@ -35,6 +35,24 @@ uint32_t dv_query_slice_by_key(const struct dv_query *q, uint64_t start_icount, 
 	return DV_QUERY_NONE;
 }
 
+uint32_t dv_query_slice_by_tid(const struct dv_query *q, uint64_t start_icount, int64_t tid, uint32_t depth)
+{
+	const struct columns *c = &q->c;
+	uint32_t only = DV_QUERY_NONE, count = 0;
+
+	for (uint32_t id = first_slice_at(c, start_icount); id < c->n && slice_start(c, id) == start_icount; id++) {
+		uint32_t utid = c->tracks[c->track[id]].utid;
+
+		if (tid >= 0 && (utid == DV_QUERY_NONE || q->threads[utid].tid != tid))
+			continue;
+		if (c->depth[id] == depth)
+			return id;
+		only = id;
+		count++;
+	}
+	return count == 1 ? only : DV_QUERY_NONE;
+}
+
 uint32_t dv_query_id_at(const struct dv_query *q, uint64_t icount)
 {
 	return first_slice_at(&q->c, icount);

@@ -141,10 +141,24 @@ static struct dv_error *args_of(struct job *job, uint32_t id, json_t **ret)
 	return err;
 }
 
+static struct dv_error *slice_at_place(const struct dv_query *q, const json_t *place, struct dv_query_slice *ret)
+{
+	const json_t *tid = json_object_get(place, "tid");
+	int64_t depth = json_integer_value(json_object_get(place, "depth"));
+	uint64_t start = (uint64_t)json_integer_value(json_object_get(place, "start"));
+	uint32_t id = dv_query_slice_by_tid(q, start, tid ? json_integer_value(tid) : -1,
+					    depth >= 0 && depth <= DV_QUERY_MAX_DEPTH ? (uint32_t)depth : UINT32_MAX);
+
+	if (!dv_query_slice(q, id, ret))
+		return dv_error_new(DV_ERROR_NOT_FOUND, "no call of that thread begins at %llu in this trace",
+				    (unsigned long long)start);
+	return NULL;
+}
+
 HANDLER(handle_slice)
 {
 	const struct dv_query *q = job->rpc->query;
-	const json_t *key = json_object_get(job->params, "key");
+	const json_t *key = json_object_get(job->params, "key"), *place = json_object_get(job->params, "place");
 	struct dv_query_slice slice;
 	json_t *args;
 
@@ -159,6 +173,8 @@ HANDLER(handle_slice)
 		if (id == DV_QUERY_NONE || !dv_query_slice(q, id, &slice))
 			return dv_error_new(DV_ERROR_NOT_FOUND, "thread %llu begins no slice of depth %lld at %llu",
 					    (unsigned long long)utid, (long long)depth, (unsigned long long)start);
+	} else if (place) {
+		DV_TRY(slice_at_place(q, place, &slice));
 	} else {
 		DV_TRY(slice_of(job, &slice));
 	}

@@ -11,6 +11,7 @@
 #define SOURCE_CONTEXT 200
 #define MAX_MARKS 10000
 #define MAX_MARK_ID 64
+#define MARKS_VERSION 2
 
 /* source */
 
@@ -153,13 +154,40 @@ static struct dv_error *marks_path(struct dv_rpc *rpc)
 	return NULL;
 }
 
+/*
+ * Version 1 had a slice's thread by its row, which another trace of the recording may number otherwise. A mark
+ * whose thread cannot be told by what begins there now is a moment.
+ */
+static void migrate_mark(const struct dv_query *q, json_t *mark)
+{
+	const json_t *row = json_object_get(mark, "thread"), *depth = json_object_get(mark, "depth");
+	uint64_t start = (uint64_t)json_integer_value(json_object_get(mark, "icount"));
+	uint32_t level = (uint32_t)json_integer_value(depth), id = DV_QUERY_NONE;
+	struct dv_query_slice slice;
+
+	if (depth && json_integer_value(row) >= 0 && json_integer_value(row) < dv_query_info(q)->threads)
+		id = dv_query_slice_by_key(q, start, (uint32_t)json_integer_value(row), level);
+	if (depth && id == DV_QUERY_NONE)
+		id = dv_query_slice_by_tid(q, start, -1, level);
+	json_object_del(mark, "thread");
+	if (!dv_query_slice(q, id, &slice)) {
+		json_object_del(mark, "depth");
+		return;
+	}
+	json_object_set_new(mark, "depth", json_integer(slice.depth));
+	if (slice.utid != DV_QUERY_NONE)
+		json_object_set_new(mark, "tid", json_integer(dv_query_thread(q, slice.utid)->tid));
+}
+
 /* With the marks' lock. What is not ours, or damaged, is said and left alone. */
 static struct dv_error *load_marks(struct dv_rpc *rpc)
 {
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
 	struct dv_error *err;
 	json_error_t error;
-	json_t *json, *marks;
+	json_t *json, *marks, *mark;
+	json_int_t version;
+	size_t i;
 
 	if (rpc->marks)
 		return NULL;
@@ -175,18 +203,24 @@ static struct dv_error *load_marks(struct dv_rpc *rpc)
 		return err;
 	json = json_loadb((char *)text.data, text.len, 0, &error);
 	marks = json_pack("{s:O, s:i}", "marks", json_object_get(json, "marks"), "revision", 0);
+	version = json_integer_value(json_object_get(json, "version"));
 	json_decref(json);
 	err = marks ? dv_rpc_check_params(dv_rpc_method_find("marks.set"), marks) :
 		      dv_error_new(DV_ERROR_FORMAT, "no marks in it");
+	if (!err && version > MARKS_VERSION)
+		err = dv_error_new(DV_ERROR_UNSUPPORTED, "made by a later DejaView");
 	if (!err)
 		rpc->marks = json_incref(json_object_get(marks, "marks"));
+	json_array_foreach(rpc->marks, i, mark)
+		if (version < MARKS_VERSION)
+			migrate_mark(rpc->query, mark);
 	json_decref(marks);
 	return dv_error_prefix(err, "%s", rpc->marks_path);
 }
 
 static struct dv_error *save_marks(struct dv_rpc *rpc, json_t *marks)
 {
-	json_t *json = json_pack("{s:i, s:O}", "version", 1, "marks", marks);
+	json_t *json = json_pack("{s:i, s:O}", "version", MARKS_VERSION, "marks", marks);
 	_cleanup_free_ char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL, *folder = strdup(rpc->marks_path);
 
 	json_decref(json);

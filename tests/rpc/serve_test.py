@@ -197,7 +197,7 @@ def test_queries(d):
 
 def test_marks(_):
     """Kept beside the trace of a recording, and told to others; nobody's are lost."""
-    mark = {'id': 'a', 'icount': 5, 'thread': 3, 'depth': 1, 'name': 'here \u2603'}
+    mark = {'id': 'a', 'icount': 5, 'tid': 3, 'depth': 1, 'name': 'here \u2603'}
     with tempfile.TemporaryDirectory() as folder:
         trace, env = TRACE, {'XDG_DATA_HOME': folder}
         if os.path.isdir(TRACE):
@@ -214,6 +214,41 @@ def test_marks(_):
             expect('invalid', b.call, 'marks.set', marks=[{**mark, 'id': 'x' * 65}], revision=1)
         with Daemon(PROGRAM, trace, env=env, ready=True) as d, d.client() as c:
             assert c.call('marks.get')['marks'] == [mark]
+
+
+def test_marks_survive_another_trace(_):
+    """They name a thread as the guest does; those that had its row in the trace are read, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace, env = TRACE, {'XDG_DATA_HOME': folder}
+        if os.path.isdir(TRACE):
+            trace = os.path.join(folder, 'copy.dejaview')
+            shutil.copytree(TRACE, trace)
+        with Daemon(PROGRAM, trace, env=env, ready=True) as d, d.client() as c:
+            [row] = c.query("select s.ts, s.depth, t.utid, t.tid, s.id from slice s join thread_track k on k.id = s.track_id "
+                            "join thread t using (utid) where t.tid > 1 limit 1")[1]
+            start, depth, utid, tid, number = row
+            where = c.call('marks.get')['path']
+            place = {'start': start, 'tid': tid, 'depth': depth}
+            assert c.call('slice', place=place)['slice']['id'] == number
+            assert c.call('slice', place={**place, 'depth': depth + 7})['slice']['id'] == number
+            assert c.call('slice', place={'start': start, 'depth': depth})['slice']['id'] == number
+            expect('not_found', c.call, 'slice', place={**place, 'tid': tid + 100000})
+            expect('not_found', c.call, 'slice', place={**place, 'start': 1})
+        old = [{'id': 'a', 'icount': start, 'thread': utid, 'depth': depth, 'name': 'x'},
+               {'id': 'b', 'icount': start, 'thread': utid + 1, 'depth': depth, 'name': 'y'},
+               {'id': 'c', 'icount': 1, 'thread': utid, 'depth': depth, 'name': 'z'}, {'id': 'd', 'icount': 7, 'name': 'm'}]
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        with open(where, 'w', encoding='utf-8') as f:
+            json.dump({'version': 1, 'marks': old}, f)
+        with Daemon(PROGRAM, trace, env=env, ready=True) as d, d.client() as c:
+            assert c.call('marks.get')['marks'] == [
+                {'id': 'a', 'icount': start, 'depth': depth, 'name': 'x', 'tid': tid},
+                {'id': 'b', 'icount': start, 'depth': depth, 'name': 'y', 'tid': tid},
+                {'id': 'c', 'icount': 1, 'name': 'z'}, {'id': 'd', 'icount': 7, 'name': 'm'}]
+        with open(where, 'w', encoding='utf-8') as f:
+            json.dump({'version': 99, 'marks': []}, f)
+        with Daemon(PROGRAM, trace, env=env, ready=True) as d, d.client() as c:
+            expect('unsupported', c.call, 'marks.get')
 
 
 def test_sources(_):

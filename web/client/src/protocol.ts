@@ -147,11 +147,18 @@ export interface Track {
   readonly depths: number;
 }
 
-/** What names a slice for good: the same in every trace of a recording. */
+/** What names a slice in this trace, whichever rows it has. */
 export interface SliceKey {
   readonly start: Icount;
   readonly utid: Utid;
   readonly depth: number;
+}
+
+/** What names a slice for good: the same in every trace of a recording. Marks are kept so. */
+export interface SlicePlace {
+  readonly start: Icount;
+  /** Of the thread that ran it, as the guest has it; none where no thread is known. */ readonly tid?: number;
+  /** When the trace was filtered otherwise: the call of the thread that begins there, at whatever depth. */ readonly depth: number;
 }
 
 /** A call. */
@@ -218,11 +225,11 @@ export interface ConsoleLine {
   readonly text: string;
 }
 
-/** What the user marked: a moment, or a slice when thread and depth are given. */
+/** What the user marked: a moment, or a slice when depth is given: that of its SlicePlace. */
 export interface Mark {
   /** Chosen by the client that made it; at most 64 bytes. */ readonly id: string;
   readonly icount: Icount;
-  /** The thread's id in the trace. */ readonly thread?: number;
+  /** Of the slice's thread, as the guest has it. */ readonly tid?: number;
   readonly depth?: number;
   readonly name: string;
   readonly note?: string;
@@ -377,9 +384,9 @@ export interface Methods {
     readonly part: never;
     readonly frames: never;
   };
-  /** 20. A slice, by id or by key. */
+  /** 20. A slice, by id, by key or by place. */
   'slice': {
-    readonly params: { readonly id?: SliceId; readonly key?: SliceKey; };
+    readonly params: { readonly id?: SliceId; readonly key?: SliceKey; readonly place?: SlicePlace; };
     readonly result: SliceDetails;
     readonly part: never;
     readonly frames: never;

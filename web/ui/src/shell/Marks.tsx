@@ -5,18 +5,17 @@ import type { Mark } from '../../../client/src/protocol.ts';
 import { bounds, client, cursor, goTo, here, marks, notify, report, selectSlice, view } from '../state/app.ts';
 import { addMark, editMark, markColours, marksFile, removeMark } from '../state/marks.ts';
 import { debugAt, whyNoDebugger } from '../state/debug.ts';
-import { threadId } from '../lib/types.ts';
 import { exact } from '../lib/format.ts';
 import { reveal } from '../timeline/viewport.ts';
 import { Empty } from './bits.tsx';
 
 function goToMark(m: Mark): void {
 	cursor.value = m.icount;
-	if (m.thread === undefined || m.depth === undefined) {
+	if (m.depth === undefined) {
 		goTo(reveal(view.value, m.icount, bounds.value));
 		return;
 	}
-	client.request('slice', { key: { start: m.icount, utid: threadId(m.thread), depth: m.depth } }).then((answer) => selectSlice(answer.slice),
+	client.request('slice', { place: { start: m.icount, depth: m.depth, ...(m.tid === undefined ? {} : { tid: m.tid }) } }).then((answer) => selectSlice(answer.slice),
 		(error: unknown) => {
 			goTo(reveal(view.value, m.icount, bounds.value));
 			report('The marked call is not in this trace', error);

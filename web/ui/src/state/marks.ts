@@ -2,7 +2,7 @@
 // The user's marks: moments and slices with a name and a note, kept by the daemon beside the recording.
 import type { Mark } from '../../../client/src/protocol.ts';
 import { RequestError } from '../../../client/src/client.ts';
-import { can, client, drawerOpen, marks, report, selection, tab } from './app.ts';
+import { can, client, drawerOpen, marks, report, selection, tab, threadById } from './app.ts';
 import type { Icount } from '../lib/types.ts';
 
 let revision = 0;
@@ -53,12 +53,14 @@ export async function changeMarks(change: (old: readonly Mark[]) => readonly Mar
 export function addMark(at: Icount, name?: string): Promise<void> {
 	const s = selection.value;
 	const onSlice = s?.kind === 'slice' && s.key.start === at ? s : undefined;
+	// Rows of threads differ from trace to trace; this stays.
+	const tid = onSlice && threadById.value.get(onSlice.key.utid)?.tid;
 	const mark: Mark = {
 		id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.round(performance.now() * 1000)}`,
 		icount: at,
 		name: name ?? onSlice?.slice?.name ?? `Mark ${marks.value.length + 1}`,
 		colour: markColours[marks.value.length % markColours.length]!,
-		...(onSlice ? { thread: onSlice.key.utid, depth: onSlice.key.depth } : {}),
+		...(onSlice ? { depth: onSlice.key.depth, ...(tid === undefined ? {} : { tid }) } : {}),
 	};
 	tab.value = 'marks';
 	drawerOpen.value = true;
