@@ -49,11 +49,17 @@ struct dv_event_switch {
 	uint64_t mm_vaddr; /* of the next task's address space; 0 for a kernel thread */
 };
 
+/* Of a 8250, by the offset from its first port. What is sent with DLAB or in loopback goes nowhere. */
+enum dv_uart_register { DV_UART_DATA = 0, DV_UART_LINE_CONTROL = 3, DV_UART_MODEM_CONTROL = 4 };
+#define DV_UART_DLAB 0x80 /* of the line control */
+#define DV_UART_LOOP 0x10 /* of the modem control */
+
 /* Bytes that the guest printed. Those of a serial port and of hvc make a stream by source and channel; one
  * of printk is a whole record, which comes again, longer, with the same id while it is not final. */
 struct dv_event_print {
 	enum dv_console_source source;
 	uint32_t channel; /* which port */
+	uint8_t port;	  /* of a serial port: the register that the byte goes to, enum dv_uart_register */
 	int level;
 	uint64_t record;
 	bool is_final;
@@ -67,6 +73,7 @@ struct dv_event_mapping {
 	uint64_t mm_vaddr, from_mm_vaddr; /* from: of COPY */
 	int32_t tgid;			  /* of the process that has the space; 0: not told */
 	bool is_current;		  /* it is the running task's */
+	bool is_walk;			  /* MAP: all that lies in a space which was not known before */
 	uint64_t start_vaddr, end_vaddr;  /* of UNMAP; end exclusive */
 	size_t count;
 	struct dv_mapping mappings[]; /* of MAP */

@@ -4,22 +4,26 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/io.h"
 #include "cmds/cmds.h"
 #include "cmds/plugin_options.h"
 #include "qemu/probe.h"
 #include "replay/machine.h"
+#include "replay/retrace.h"
 
 static const char usage[] =
 	"usage: dejaview trace [OPTION]... RECORDING.dejaview\n"
 	"\n"
 	"Makes the recording's trace, or makes it again with other options, by replaying it. The old trace\n"
-	"stays until the new one is whole.\n"
+	"stays until the new one is whole. Where there are checkpoints (see dejaview checkpoint), the recording\n"
+	"is replayed in segments, several at a time; the trace is the same.\n"
 	"\n"
 	"  -o, --output FILE      write it there instead of into the recording\n"
 	"      --image [NAME=]PATH  where a disk's base image lies now\n"
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
+	"  -j, --jobs N           segments at a time (default: one for each CPU; 1: all in one piece)\n"
 	"      --quiet            no progress\n"
 	"\n" DV_PLUGIN_OPTIONS_USAGE;
 
@@ -28,6 +32,7 @@ static const char usage[] =
 struct retrace {
 	const char *output, *qemu, *images[16];
 	size_t images_len;
+	unsigned jobs;
 	bool quiet;
 	struct dv_plugin_args plugin_args;
 	uint64_t last_icount;
@@ -42,10 +47,9 @@ static void interrupt(int signal)
 	interrupted = 1;
 }
 
-static bool progress(void *context, uint64_t icount)
+static bool show(struct retrace *t, uint64_t done, uint64_t total)
 {
-	struct retrace *t = context;
-	int percent = t->last_icount ? (int)(icount * 100 / t->last_icount) : 0;
+	int percent = total ? (int)(done * 100 / total) : 0;
 	bool tty = isatty(STDERR_FILENO);
 
 	if (percent > 100)
@@ -57,6 +61,18 @@ static bool progress(void *context, uint64_t icount)
 	return !interrupted;
 }
 
+static bool progress(void *context, uint64_t icount)
+{
+	struct retrace *t = context;
+
+	return show(t, icount, t->last_icount);
+}
+
+static bool progress_of_all(void *context, uint64_t done, uint64_t total)
+{
+	return show(context, done, total);
+}
+
 static struct dv_error *replay(struct retrace *t, const struct dv_recording *r, const char *out)
 {
 	_cleanup_machine_ struct dv_machine machine = DV_MACHINE_INIT;
@@ -65,11 +81,36 @@ static struct dv_error *replay(struct retrace *t, const struct dv_recording *r, 
 
 	DV_TRY(dv_plugin_find(&plugin));
 	options.plugin = plugin;
-	DV_TRY(dv_plugin_args_finish(&t->plugin_args, r, out));
 	options.plugin_options = dv_plugin_args_strv(&t->plugin_args);
 	DV_TRY(dv_machine_start(r, &options, &machine));
 	DV_TRY(dv_machine_run_to_end(&machine, progress, t));
 	return dv_machine_quit(&machine, QUIT_TIMEOUT_MS);
+}
+
+/* In segments if that can be done, else in one piece. */
+static struct dv_error *replay_best(struct retrace *t, const struct dv_recording *r, const char *out)
+{
+	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
+	struct dv_retrace retrace = {.checkpoints = &checkpoints, .qemu = t->qemu, .jobs = t->jobs,
+				     .progress = progress_of_all, .context = t};
+	struct dv_error *err;
+
+	DV_TRY(dv_plugin_args_finish(&t->plugin_args, r, out));
+	if (t->jobs < 2)
+		return replay(t, r, out);
+	err = dv_checkpoints_open(r, &checkpoints);
+	if (!err) {
+		retrace.plugin_options = dv_plugin_args_strv(&t->plugin_args);
+		err = dv_retrace_run(r, &retrace);
+	}
+	if (!err || err->code == DV_ERROR_CANCELLED)
+		return err;
+	if (!t->quiet)
+		fprintf(stderr, "%sdejaview trace: %s: %s\n", isatty(STDERR_FILENO) && t->percent >= 0 ? "\n" : "",
+			err->code == DV_ERROR_UNSUPPORTED ? "in one piece" : "once more, in one piece", err->message);
+	dv_error_destroy(err);
+	t->percent = -100;
+	return replay(t, r, out);
 }
 
 static struct dv_error *trace(struct retrace *t, const char *folder)
@@ -93,7 +134,7 @@ static struct dv_error *trace(struct retrace *t, const char *folder)
 	if (!out || !partial)
 		return dv_error_no_memory();
 	t->percent = -100;
-	err = replay(t, r, partial);
+	err = replay_best(t, r, partial);
 	if (!t->quiet && isatty(STDERR_FILENO))
 		fputc('\n', stderr);
 	if (!err && rename(partial, out))
@@ -109,18 +150,30 @@ int dv_cmd_trace(int argc, char **argv)
 	static const struct option options[] = {
 		{"output", required_argument, NULL, 'o'}, {"image", required_argument, NULL, IMAGE},
 		{"qemu", required_argument, NULL, QEMU}, {"quiet", no_argument, NULL, QUIET},
+		{"jobs", required_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'}, DV_PLUGIN_LONG_OPTIONS, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
-	struct retrace t = {0};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct retrace t = {.jobs = cpus > 0 ? (unsigned)cpus : 1};
 	int c, status;
 
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "o:j:h", options, NULL)) != -1) {
 		if (c == 'o') {
 			t.output = optarg;
 		} else if (c == IMAGE && t.images_len < DV_ARRAY_SIZE(t.images)) {
 			t.images[t.images_len++] = optarg;
 		} else if (c == QEMU) {
 			t.qemu = optarg;
+		} else if (c == 'j') {
+			char *end;
+			unsigned long jobs = strtoul(optarg, &end, 10);
+
+			if (*end || !jobs || jobs > DV_RETRACE_MAX_SEGMENTS) {
+				fprintf(stderr, "dejaview trace: --jobs: '%s' is not a number from 1 to %u\n", optarg,
+					DV_RETRACE_MAX_SEGMENTS);
+				return 2;
+			}
+			t.jobs = (unsigned)jobs;
 		} else if (c == QUIET) {
 			t.quiet = true;
 		} else if (c == 'h') {

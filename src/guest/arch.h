@@ -77,6 +77,8 @@ struct dv_arch {
 	const char *port_register, *port_value_register; /* of an instruction that writes to a port; or NULL */
 	const struct dv_entry_pattern *entries; /* ends with symbol NULL */
 	const struct dv_entry_vector *vectors;	/* ends with symbol NULL */
+	uint64_t vector_table_vaddr; /* where Linux maps the table of entries, in every address space; 0: nowhere */
+	const char *percpu_registers[2]; /* one of them is the kernel's base of the per-CPU area */
 	/* Indirect-branch thunks (a prefix) and return thunks: never frames of their own. */
 	const char *const *thunk_prefixes; /* NULL-terminated */
 	/* Assembly that is jumped to but is no function: never a tail call. */

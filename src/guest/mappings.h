@@ -50,6 +50,11 @@ bool dv_mappings_read_mm(const struct dv_mappings_layout *layout, const struct d
 bool dv_mappings_read(const struct dv_mappings_layout *layout, const struct dv_guest_memory *memory,
 		      uint64_t slide, uint64_t vaddr, struct dv_mapping *ret);
 void dv_mapping_deinit(struct dv_mapping *mapping);
+/* Tells its file from others, near enough. */
+static inline uint64_t dv_mapping_file_key(const struct dv_mapping *mapping)
+{
+	return mapping->device << 40 ^ mapping->inode;
+}
 
 /* Visits the vm_area_structs of an mm in order of address. Returns false to stop. */
 typedef bool (*dv_vma_fn)(void *context, uint64_t vma_vaddr);

@@ -42,6 +42,7 @@ struct dv_error *dv_modules_init(struct dv_modules_layout *ret, const struct dv_
 	if (!btf)
 		return dv_error_new(DV_ERROR_UNSUPPORTED,
 				    "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF): modules cannot be read");
+	DV_TRY(dv_btf_member(btf, "module", "list", &l.list));
 	DV_TRY(dv_btf_member(btf, "module", "name", &l.name));
 	DV_TRY(dv_btf_member(btf, "module", "kallsyms", &l.kallsyms));
 	DV_TRY(dv_btf_member(btf, "mod_kallsyms", "symtab", &l.symtab));

@@ -11,7 +11,7 @@
 #define DV_MODULE_NAME_LEN 56 /* MODULE_NAME_LEN of 64-bit kernels */
 
 struct dv_modules_layout {
-	struct dv_btf_member name, kallsyms, symtab, num_symtab, strtab, typetab;
+	struct dv_btf_member list, name, kallsyms, symtab, num_symtab, strtab, typetab;
 	bool has_typetab; /* since 5.2; before it the letter is in st_info */
 	bool has_mem;
 	uint32_t mem_bytes; /* of one element of mem[] */

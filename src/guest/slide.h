@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/arch.h"
+#include "guest/memory.h"
 #include "symbols/kernel.h"
 
 /* Shorter pieces are too likely to be found in two places. */
@@ -21,5 +22,12 @@
  */
 bool dv_slide_match(const struct dv_kernel *kernel, const struct dv_arch *arch, uint64_t vaddr,
 		    const void *code, size_t len, uint64_t *ret_slide);
+
+/*
+ * The same of a kernel that is up: by where its table of exception entries says that they are. False when there
+ * is no such table (yet), or its entries do not agree.
+ */
+bool dv_slide_from_vectors(const struct dv_kernel *kernel, const struct dv_arch *arch,
+			   const struct dv_guest_memory *memory, uint64_t *ret_slide);
 
 #endif

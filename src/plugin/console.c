@@ -11,27 +11,23 @@
 #define MAX_DRIVERS   8
 #define MAX_HVC_BYTES 4096
 
-/* Of a 8250, by the offset from its first port. What is sent with DLAB or in loopback goes nowhere. */
-enum { UART_DATA = 0, UART_LINE_CONTROL = 3, UART_MODEM_CONTROL = 4, UART_PORTS = 8 };
-#define LINE_CONTROL_DLAB  0x80
-#define MODEM_CONTROL_LOOP 0x10
+#define UART_PORTS    8
+#define UARTS	      4
+#define MAX_CONSOLES  16 /* MAX_NR_HVC_CONSOLES */
 
-struct uart {
-	uint16_t base;
-	uint8_t line_control, modem_control;
-};
+static const uint16_t uart_bases[UARTS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8}; /* COM1 to COM4 of a PC */
+#define NO_UART -1
 
 static struct console {
 	const struct dv_arch *arch;
 	const struct dv_kernel *kernel;
 	struct qemu_plugin_register *port, *value;
-	struct uart uarts[4];
-	const struct uart *string_to[MAX_CPUS]; /* the port that a string goes to */
+	int string_to[MAX_CPUS]; /* the port that a string goes to */
 
-	bool have_printk, have_hvc;
+	bool have_printk, have_hvc, have_hvc_list;
 	struct dv_printk printk;
 	struct dv_printk_record record;
-	struct dv_btf_member put_chars;
+	struct dv_btf_member put_chars, hvc_next, hvc_ops;
 	uint64_t commit_vaddr, final_commit_vaddr, hvc_vaddr[2];
 	uint64_t driver_vaddr[MAX_DRIVERS];
 	size_t drivers;
@@ -59,76 +55,66 @@ static void put_print(unsigned cpu, uint64_t icount, struct dv_event_print *prin
 
 /* ---- serial ---- */
 
-static void put_byte(unsigned cpu, const struct uart *uart, char byte, uint64_t icount)
+/* Which bytes are sent, and which set the port up, is for dv_lines_add(): it knows what came before. */
+static void put_byte(unsigned cpu, int uart, unsigned offset, char byte, uint64_t icount)
 {
-	struct dv_event_print *print;
+	struct dv_event_print *print = new_print(DV_CONSOLE_SERIAL, (uint32_t)uart, 1);
 
-	if (uart->line_control & LINE_CONTROL_DLAB || uart->modem_control & MODEM_CONTROL_LOOP)
-		return;
-	print = new_print(DV_CONSOLE_SERIAL, (uint32_t)(uart - console.uarts), 1);
-	if (print)
+	if (print) {
 		print->text[0] = byte;
+		print->port = (uint8_t)offset;
+	}
 	put_print(cpu, icount, print);
 }
 
-static struct uart *uart_at(uint64_t port)
+static int read_port(unsigned *ret_offset)
 {
-	for (size_t i = 0; i < DV_ARRAY_SIZE(console.uarts); i++) {
-		if ((uint16_t)port - console.uarts[i].base < UART_PORTS && (uint16_t)port >= console.uarts[i].base)
-			return &console.uarts[i];
-	}
-	return NULL;
-}
-
-static struct uart *read_port(unsigned *ret_offset)
-{
-	struct uart *uart;
 	uint64_t port;
 
 	if (!console.port)
 		console.port = dv_tracer_find_register(console.arch->port_register);
 	if (!dv_tracer_read_register(console.port, &port))
-		return NULL;
-	uart = uart_at(port);
-	if (uart)
-		*ret_offset = (uint16_t)port - uart->base;
-	return uart;
+		return NO_UART;
+	for (int i = 0; i < UARTS; i++) {
+		*ret_offset = (uint16_t)port - uart_bases[i];
+		if ((uint16_t)port >= uart_bases[i] && *ret_offset < UART_PORTS)
+			return i;
+	}
+	return NO_UART;
 }
 
 static void on_out(unsigned cpu, void *block)
 {
 	unsigned offset;
-	struct uart *uart = read_port(&offset);
+	int uart = read_port(&offset);
 	uint64_t value;
 
-	if (!uart)
+	if (uart == NO_UART)
 		return;
 	if (!console.value)
 		console.value = dv_tracer_find_register(console.arch->port_value_register);
 	if (!dv_tracer_read_register(console.value, &value))
 		return;
-	if (offset == UART_LINE_CONTROL)
-		uart->line_control = (uint8_t)value;
-	else if (offset == UART_MODEM_CONTROL)
-		uart->modem_control = (uint8_t)value;
-	else if (offset == UART_DATA)
-		put_byte(cpu, uart, (char)value, dv_tracer_block_icount(block));
+	if (offset == DV_UART_LINE_CONTROL || offset == DV_UART_MODEM_CONTROL || offset == DV_UART_DATA)
+		put_byte(cpu, uart, offset, (char)value, dv_tracer_block_icount(block));
 }
 
 static void on_out_string(unsigned cpu, void *unused)
 {
 	unsigned offset;
-	const struct uart *uart = read_port(&offset);
+	int uart = read_port(&offset);
 
-	console.string_to[cpu & 0xff] = uart && offset == UART_DATA ? uart : NULL;
+	console.string_to[cpu & 0xff] = uart != NO_UART && offset == DV_UART_DATA ? uart : NO_UART;
 }
 
 static void on_out_string_load(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *block)
 {
-	const struct uart *uart = dv_steal(console.string_to[cpu & 0xff]);
+	int *uart = &console.string_to[cpu & 0xff];
 
-	if (uart)
-		put_byte(cpu, uart, (char)qemu_plugin_mem_get_value(info).data.u8, dv_tracer_block_icount(block));
+	if (*uart != NO_UART)
+		put_byte(cpu, *uart, DV_UART_DATA, (char)qemu_plugin_mem_get_value(info).data.u8,
+			 dv_tracer_block_icount(block));
+	*uart = NO_UART;
 }
 
 void dv_console_instrument_out(struct qemu_plugin_insn *insn, enum dv_insn_class class, size_t insns)
@@ -165,13 +151,11 @@ static void on_commit(unsigned cpu, void *is_final)
 	console.pending[cpu & 0xff] = print;
 }
 
-/* hvc_alloc(vtermno, data, ops, ...), hvc_instantiate(vtermno, index, ops) */
-static void on_hvc_driver(unsigned cpu, void *unused)
+static void add_driver(uint64_t ops)
 {
-	uint64_t ops, vaddr;
+	uint64_t vaddr;
 
-	if (!dv_tracer_read_argument(2, &ops) ||
-	    !dv_guest_read_u64(&dv_tracer_memory, ops + console.put_chars.offset_bytes, &vaddr) || !vaddr)
+	if (!dv_guest_read_u64(&dv_tracer_memory, ops + console.put_chars.offset_bytes, &vaddr) || !vaddr)
 		return;
 	for (size_t i = 0; i < console.drivers; i++) {
 		if (console.driver_vaddr[i] == vaddr)
@@ -179,6 +163,15 @@ static void on_hvc_driver(unsigned cpu, void *unused)
 	}
 	if (console.drivers < MAX_DRIVERS)
 		console.driver_vaddr[console.drivers++] = vaddr;
+}
+
+/* hvc_alloc(vtermno, data, ops, ...), hvc_instantiate(vtermno, index, ops) */
+static void on_hvc_driver(unsigned cpu, void *unused)
+{
+	uint64_t ops;
+
+	if (dv_tracer_read_argument(2, &ops))
+		add_driver(ops);
 }
 
 /* put_chars(vtermno, text, count) */
@@ -237,14 +230,36 @@ static bool is_there(struct dv_error *err)
 
 void dv_console_start(const struct dv_arch *arch, const struct dv_kernel *kernel)
 {
-	static const uint16_t bases[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8}; /* COM1 to COM4 of a PC */
 	const struct dv_btf *btf = kernel ? dv_kernel_btf(kernel) : NULL;
 
 	console = (struct console){.arch = arch, .kernel = kernel};
-	for (size_t i = 0; i < DV_ARRAY_SIZE(bases); i++)
-		console.uarts[i].base = bases[i];
+	for (size_t cpu = 0; cpu < MAX_CPUS; cpu++)
+		console.string_to[cpu] = NO_UART;
 	console.have_printk = btf && is_there(dv_printk_init(&console.printk, btf));
 	console.have_hvc = btf && is_there(dv_btf_member(btf, "hv_ops", "put_chars", &console.put_chars));
+	console.have_hvc_list = console.have_hvc && is_there(dv_btf_member(btf, "hvc_struct", "next", &console.hvc_next)) &&
+				is_there(dv_btf_member(btf, "hvc_struct", "ops", &console.hvc_ops));
+}
+
+/* Those of hvc_alloc() stand in a list, those of hvc_instantiate() in an array. */
+void dv_console_find_drivers(void)
+{
+	uint64_t list = dv_tracer_symbol("hvc_structs"), array = dv_tracer_symbol("cons_ops"), at, ops;
+
+	for (unsigned i = 0; console.have_hvc && array && i < MAX_CONSOLES; i++) {
+		if (dv_guest_read_u64(&dv_tracer_memory, array + i * sizeof(ops), &ops) && ops)
+			add_driver(ops);
+	}
+	if (!console.have_hvc_list || !list || !dv_guest_read_u64(&dv_tracer_memory, list, &at))
+		return;
+	for (unsigned i = 0; at != list && i < MAX_CONSOLES; i++) {
+		uint64_t hvc = at - console.hvc_next.offset_bytes;
+
+		if (dv_guest_read_u64(&dv_tracer_memory, hvc + console.hvc_ops.offset_bytes, &ops) && ops)
+			add_driver(ops);
+		if (!dv_guest_read_u64(&dv_tracer_memory, at, &at))
+			return;
+	}
 }
 
 void dv_console_found_slide(void)

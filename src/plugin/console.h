@@ -18,6 +18,8 @@ struct dv_kernel;
 void dv_console_start(const struct dv_arch *arch, const struct dv_kernel *kernel);
 /* The kernel's symbols have addresses from now on. */
 void dv_console_found_slide(void);
+/* Drivers of hvc that are there already, where tracing starts in the middle. With the kernel's memory mapped. */
+void dv_console_find_drivers(void);
 
 /* For each block at a kernel address. */
 void dv_console_instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *last, uint64_t vaddr);

@@ -13,13 +13,25 @@ struct pending {
 
 static struct follow {
 	struct dv_places places;
+	const struct dv_arch *arch;
 	uint64_t task_vaddr[DV_EVENT_MAX_CPUS]; /* that runs */
 	struct pending pending[DV_EVENT_MAX_CPUS];
 } follow;
 
-void dv_follow_start(const struct dv_linux *linux_)
+void dv_follow_start(const struct dv_arch *arch, const struct dv_linux *linux_)
 {
+	follow.arch = arch;
 	dv_places_init(&follow.places, linux_, &dv_tracer_memory);
+}
+
+void dv_follow_continue(void)
+{
+	follow.places.is_continued = true;
+}
+
+bool dv_follow_find_modules(void)
+{
+	return dv_places_find_modules(&follow.places);
 }
 
 void dv_follow_found_slide(uint64_t slide)
@@ -36,6 +48,21 @@ static void destroy(struct pending *p)
 	p->event = NULL;
 }
 
+/* Where tracing starts in the middle, who runs is not known before the first switch: the kernel says. */
+static uint64_t running_task(unsigned cpu)
+{
+	uint64_t *task = &follow.task_vaddr[cpu & 0xff], base;
+
+	for (size_t i = 0; !*task && follow.places.is_continued && i < DV_ARRAY_SIZE(follow.arch->percpu_registers); i++) {
+		const char *name = follow.arch->percpu_registers[i];
+
+		if (name && dv_tracer_read_register(dv_tracer_find_register(name), &base) && dv_is_kernel_vaddr(base) &&
+		    !dv_linux_read_current(follow.places.linux_, &dv_tracer_memory, base, task))
+			*task = 0;
+	}
+	return *task;
+}
+
 static void on_entry(unsigned cpu, void *hook)
 {
 	struct pending *p = &follow.pending[cpu & 0xff];
@@ -45,8 +72,8 @@ static void on_entry(unsigned cpu, void *hook)
 		destroy(p);
 	if (!dv_tracer_read_argument(0, &arguments[0]) || !dv_tracer_read_argument(1, &arguments[1]))
 		return;
-	p->event = dv_places_enter(&follow.places, (enum dv_place_hook)(uintptr_t)hook, follow.task_vaddr[cpu & 0xff],
-				   arguments, &p->kind);
+	p->event = dv_places_enter(&follow.places, (enum dv_place_hook)(uintptr_t)hook, running_task(cpu), arguments,
+				   &p->kind);
 }
 
 static void on_entered(unsigned cpu, void *block)

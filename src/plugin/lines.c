@@ -92,6 +92,19 @@ static void add_record(struct dv_lines *lines, uint64_t icount, uint64_t thread_
 		emit_record(lines, open);
 }
 
+/* Whether it is a byte that goes out; else the port is set up by it. */
+static bool is_sent(struct dv_lines *lines, const struct dv_event_print *print, uint32_t channel)
+{
+	if (print->source != DV_CONSOLE_SERIAL)
+		return true;
+	if (print->port == DV_UART_LINE_CONTROL && print->len)
+		lines->line_control[channel] = (uint8_t)print->text[0];
+	else if (print->port == DV_UART_MODEM_CONTROL && print->len)
+		lines->modem_control[channel] = (uint8_t)print->text[0];
+	return print->port == DV_UART_DATA && !(lines->line_control[channel] & DV_UART_DLAB) &&
+	       !(lines->modem_control[channel] & DV_UART_LOOP);
+}
+
 void dv_lines_add(struct dv_lines *lines, uint64_t icount, uint64_t thread_id, const struct dv_event_print *print)
 {
 	uint32_t channel = print->channel < DV_LINES_CHANNELS ? print->channel : DV_LINES_CHANNELS - 1;
@@ -100,6 +113,8 @@ void dv_lines_add(struct dv_lines *lines, uint64_t icount, uint64_t thread_id, c
 		add_record(lines, icount, thread_id, print);
 		return;
 	}
+	if (!is_sent(lines, print, channel))
+		return;
 	for (uint32_t i = 0; i < print->len; i++)
 		add_byte(lines, print->source, &lines->open[print->source][channel], icount, thread_id,
 			 DV_CONSOLE_NO_LEVEL, print->text[i]);

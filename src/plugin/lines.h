@@ -25,6 +25,7 @@ struct dv_lines {
 	dv_lines_emit_fn emit;
 	void *context;
 	struct dv_open_line open[DV_CONSOLE_SOURCES][DV_LINES_CHANNELS];
+	uint8_t line_control[DV_LINES_CHANNELS], modem_control[DV_LINES_CHANNELS]; /* of serial ports */
 };
 
 void dv_lines_init(struct dv_lines *lines, dv_lines_emit_fn emit, void *context);

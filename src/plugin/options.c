@@ -6,17 +6,18 @@
 #include <stddef.h>
 #include <string.h>
 
-enum option_type { OPTION_STRING, OPTION_U64, OPTION_U32, OPTION_CLOCK, OPTION_DISK };
+enum option_type { OPTION_STRING, OPTION_U64, OPTION_U32, OPTION_CLOCK, OPTION_LIST };
 
 static const struct option_row {
 	const char *name;
 	enum option_type type;
 	size_t offset;
+	size_t max; /* of a list */
 } rows[] = {
 	{"symbols_from", OPTION_STRING, offsetof(struct dv_plugin_options, symbols_from)},
 	{"sysroot", OPTION_STRING, offsetof(struct dv_plugin_options, sysroot)},
 	{"initrd", OPTION_STRING, offsetof(struct dv_plugin_options, initrd)},
-	{"disk", OPTION_DISK, 0},
+	{"disk", OPTION_LIST, offsetof(struct dv_plugin_options, disks), DV_PLUGIN_MAX_DISKS},
 	{"debug_info", OPTION_STRING, offsetof(struct dv_plugin_options, debug_info)},
 	{"out", OPTION_STRING, offsetof(struct dv_plugin_options, out)},
 	{"status", OPTION_STRING, offsetof(struct dv_plugin_options, status)},
@@ -28,6 +29,10 @@ static const struct option_row {
 	{"capture", OPTION_STRING, offsetof(struct dv_plugin_options, capture)},
 	{"min_insns", OPTION_U64, offsetof(struct dv_plugin_options, min_insns)},
 	{"max_depth", OPTION_U32, offsetof(struct dv_plugin_options, max_depth)},
+	{"spool", OPTION_STRING, offsetof(struct dv_plugin_options, spool)},
+	{"from", OPTION_U64, offsetof(struct dv_plugin_options, from)},
+	{"to", OPTION_U64, offsetof(struct dv_plugin_options, to)},
+	{"then", OPTION_LIST, offsetof(struct dv_plugin_options, then), DV_PLUGIN_MAX_SEGMENTS},
 	{"clock", OPTION_CLOCK, offsetof(struct dv_plugin_options, clock)},
 };
 
@@ -56,15 +61,15 @@ static struct dv_error *parse_clock(const char *text, enum dv_plugin_clock *ret)
 	return NULL;
 }
 
-static struct dv_error *add_disk(const char *value, struct dv_plugin_options *options)
+static struct dv_error *add_to_list(const struct option_row *row, const char *value, const char **list)
 {
-	for (size_t i = 0; i < DV_PLUGIN_MAX_DISKS; i++) {
-		if (options->disks[i])
+	for (size_t i = 0; i < row->max; i++) {
+		if (list[i])
 			continue;
-		options->disks[i] = value;
+		list[i] = value;
 		return NULL;
 	}
-	return dv_error_new(DV_ERROR_INVALID, "option disk: more than %d of them", DV_PLUGIN_MAX_DISKS);
+	return dv_error_new(DV_ERROR_INVALID, "option %s: more than %zu of them", row->name, row->max);
 }
 
 static struct dv_error *apply(const struct option_row *row, const char *value, struct dv_plugin_options *options)
@@ -72,11 +77,11 @@ static struct dv_error *apply(const struct option_row *row, const char *value, s
 	void *field = (char *)options + row->offset;
 	uint64_t number;
 
-	if ((row->type == OPTION_STRING || row->type == OPTION_DISK) && !*value)
+	if ((row->type == OPTION_STRING || row->type == OPTION_LIST) && !*value)
 		return dv_error_new(DV_ERROR_INVALID, "option %s needs a value", row->name);
 	switch (row->type) {
-	case OPTION_DISK:
-		return add_disk(value, options);
+	case OPTION_LIST:
+		return add_to_list(row, value, field);
 	case OPTION_STRING:
 		*(const char **)field = value;
 		break;
@@ -104,13 +109,13 @@ static struct dv_error *parse_one(const char *arg, struct dv_plugin_options *opt
 	}
 	return dv_error_new(DV_ERROR_INVALID,
 			    "unknown option '%s'; there are symbols_from, sysroot, initrd, disk, debug_info, out, status, starting_from, stopping_at, "
-			    "during, min_insns, max_depth, ignore_below, clock, watch, capture",
+			    "during, min_insns, max_depth, ignore_below, clock, watch, capture, spool, from, to, then",
 			    arg);
 }
 
 struct dv_error *dv_plugin_options_parse(int argc, char *const *argv, struct dv_plugin_options *ret)
 {
-	struct dv_plugin_options options = {.out = "dejaview.dvtrace"};
+	struct dv_plugin_options options = {.out = "dejaview.dvtrace", .to = UINT64_MAX};
 
 	for (int i = 0; i < argc; i++)
 		DV_TRY(parse_one(argv[i], &options));

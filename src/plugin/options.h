@@ -13,6 +13,7 @@ enum dv_plugin_clock {
 };
 
 #define DV_PLUGIN_MAX_DISKS 16
+#define DV_PLUGIN_MAX_SEGMENTS 64
 
 struct dv_plugin_options {
 	const char *symbols_from; /* NULL: QEMU's own -kernel */
@@ -22,6 +23,14 @@ struct dv_plugin_options {
 	const char *debug_info;	  /* a vmlinux with DWARF; NULL: looked for by build id */
 	const char *out;	  /* default dejaview.dvtrace */
 	const char *status;	  /* NULL: none */
+	/*
+	 * A recording traced in segments, each by a QEMU of its own: from the first event at or after `from` to
+	 * before the first at or after `to`. The first segment writes the trace, and goes on with the events of the
+	 * files of `then`, in order; each of the others puts its events into such a file, `spool`.
+	 */
+	const char *spool;	  /* NULL: this one writes the trace */
+	uint64_t from, to;	  /* to: default UINT64_MAX */
+	const char *then[DV_PLUGIN_MAX_SEGMENTS + 1]; /* NULL-terminated */
 	const char *starting_from, *stopping_at, *ignore_below; /* function names or NULL */
 	const char *during;	  /* comm or NULL */
 	const char *watch, *capture; /* the closer looks' places (watch.h, capture.h) or NULL: then it traces */

@@ -7,6 +7,7 @@
 
 /* A process with more executable mappings than this is followed by those that it makes later. */
 #define MAX_WALKED 4096
+#define MAX_MODULES 4096
 
 static const char *const hook_symbols[DV_PLACE_HOOKS] = {
 	[DV_PLACE_MMAP] = "perf_event_mmap",
@@ -96,6 +97,11 @@ static bool is_known(struct dv_places *p, uint64_t mm_vaddr)
 	return dv_map_get(&p->known, mm_vaddr) != NULL;
 }
 
+static bool may_be_known(struct dv_places *p, uint64_t mm_vaddr)
+{
+	return p->is_continued || is_known(p, mm_vaddr);
+}
+
 /* ---- spaces that are there already ---- */
 
 struct walk {
@@ -152,6 +158,7 @@ uint64_t dv_places_switch(struct dv_places *p, const struct dv_task *next, struc
 	if (!is_known(p, mm)) {
 		*ret_event = walk(p, mm);
 		if (*ret_event) {
+			(*ret_event)->is_walk = true;
 			(*ret_event)->tgid = next->tgid;
 			remember(p, mm);
 		}
@@ -183,7 +190,7 @@ static void read_dynamic(struct dv_places *p, struct dv_mapping *m)
 
 	if (!p->has_pagecache || !m->file_vaddr)
 		return;
-	known = dv_map_put(&p->files, m->device << 40 ^ m->inode);
+	known = dv_map_put(&p->files, dv_mapping_file_key(m));
 	if (known && !*known)
 		*known = dv_dynamic_read(read_mapped_file, &file, &m->dynamic);
 }
@@ -214,7 +221,7 @@ static struct dv_event_mapping *on_munmap(struct dv_places *p, uint64_t task, ui
 	struct dv_event_mapping *e;
 	uint64_t mm;
 
-	if (!task || !dv_mappings_read_mm(&p->mappings, p->memory, task, &mm) || !mm || !is_known(p, mm))
+	if (!task || !dv_mappings_read_mm(&p->mappings, p->memory, task, &mm) || !mm || !may_be_known(p, mm))
 		return NULL;
 	e = new_event(DV_MAPPING_UNMAP, mm, 0);
 	if (!e)
@@ -227,7 +234,10 @@ static struct dv_event_mapping *on_munmap(struct dv_places *p, uint64_t task, ui
 
 static struct dv_event_mapping *on_exit_mmap(struct dv_places *p, uint64_t mm)
 {
-	return dv_map_remove(&p->known, mm) ? new_event(DV_MAPPING_DROP, mm, 0) : NULL;
+	bool was_known = may_be_known(p, mm);
+
+	dv_map_remove(&p->known, mm);
+	return was_known ? new_event(DV_MAPPING_DROP, mm, 0) : NULL;
 }
 
 /* A thread shares its creator's space, and so does what vfork made; fork copies it. */
@@ -239,14 +249,16 @@ static struct dv_event_mapping *on_fork(struct dv_places *p, uint64_t task, uint
 
 	if (!task || !dv_mappings_read_mm(&p->mappings, p->memory, task, &mm) ||
 	    !dv_mappings_read_mm(&p->mappings, p->memory, child, &child_mm) || !mm || !child_mm ||
-	    !is_known(p, mm) || !read_tgid(p, task, &tgid) || !read_tgid(p, child, &child_tgid) ||
+	    !may_be_known(p, mm) || !read_tgid(p, task, &tgid) || !read_tgid(p, child, &child_tgid) ||
 	    tgid == child_tgid)
 		return NULL;
 	if (child_mm == mm) {
 		e = new_event(DV_MAPPING_USE, mm, 0);
 	} else {
 		e = new_event(DV_MAPPING_COPY, child_mm, 0);
-		remember(p, child_mm);
+		/* Else it is walked when it first runs: in vain, if the parent is known after all. */
+		if (is_known(p, mm))
+			remember(p, child_mm);
 	}
 	if (e) {
 		e->from_mm_vaddr = mm;
@@ -279,6 +291,25 @@ static struct dv_event_module *on_module(struct dv_places *p, uint64_t vaddr, bo
 		return NULL;
 	}
 	return e;
+}
+
+bool dv_places_find_modules(struct dv_places *p)
+{
+	const struct dv_symbol *symbol = p->has_modules ? dv_symtab_find(dv_kernel_symtab(p->linux_->kernel), "modules") : NULL;
+	uint64_t list = symbol ? symbol->vaddr + p->slide : 0, at;
+
+	if (!list)
+		return true;
+	if (!dv_guest_read_u64(p->memory, list, &at))
+		return false;
+	for (unsigned i = 0; at != list && i < MAX_MODULES; i++) {
+		struct dv_event_module *e = on_module(p, at - p->modules.list.offset_bytes, false);
+
+		dv_event_module_destroy(e);
+		if (!dv_guest_read_u64(p->memory, at, &at))
+			break;
+	}
+	return true;
 }
 
 void *dv_places_enter(struct dv_places *p, enum dv_place_hook hook, uint64_t task, const uint64_t arguments[2],

@@ -33,6 +33,8 @@ struct dv_places {
 	struct dv_modules_layout modules;
 	uint64_t slide;
 	uint64_t hooks[DV_PLACE_HOOKS]; /* runtime addresses; 0: none */
+	/* Tracing starts in the middle of a recording: what is not known may have been told of by who came before. */
+	bool is_continued;
 	struct dv_map known; /* mm_structs that the events have told of */
 	struct dv_module_list loaded;
 	struct dv_map files; /* device and inode of those whose dynamic symbols were read */
@@ -41,6 +43,10 @@ struct dv_places {
 /* linux_ may be NULL. What the kernel does not have is left out. */
 void dv_places_init(struct dv_places *p, const struct dv_linux *linux_, const struct dv_guest_memory *memory);
 void dv_places_found_slide(struct dv_places *p, uint64_t slide);
+
+/* Modules that are there already, where tracing starts in the middle; no events. False when the kernel's memory
+ * is not mapped now. */
+bool dv_places_find_modules(struct dv_places *p);
 
 /* The hook at a function's first instruction. */
 enum dv_place_hook dv_places_hook(const struct dv_places *p, uint64_t vaddr);

@@ -11,6 +11,7 @@
 #include "plugin/capture.h"
 #include "plugin/command.h"
 #include "plugin/recorder.h"
+#include "plugin/spooler.h"
 #include "plugin/tracer.h"
 #include "plugin/watch.h"
 
@@ -29,6 +30,7 @@ static struct plugin {
 	struct dv_linux linux_;
 	bool have_linux;
 	struct dv_recorder *recorder;
+	struct dv_spooler *spooler;
 	FILE *records; /* of a closer look */
 } plugin;
 
@@ -138,6 +140,14 @@ static void on_exit_of_qemu(qemu_plugin_id_t id, void *unused)
 		say("the trace is not complete: %s", err->message);
 }
 
+static void on_exit_of_segment(qemu_plugin_id_t id, void *unused)
+{
+	_cleanup_error_ struct dv_error *err = dv_spooler_finish(dv_steal(plugin.spooler));
+
+	if (err)
+		say("the segment is not complete: %s", err->message);
+}
+
 static void on_exit_of_look(qemu_plugin_id_t id, void *unused)
 {
 	bool failed = ferror(plugin.records);
@@ -173,6 +183,23 @@ static struct dv_error *start_look(qemu_plugin_id_t id, const struct dv_arch *ar
 	return NULL;
 }
 
+/* spool=: one segment of several. What is not the first one's own business is what the guest did. */
+static struct dv_error *start_segment(qemu_plugin_id_t id, struct dv_tracer_setup *tracer)
+{
+	DV_TRY(load_symbols(tracer->arch));
+	tracer->clock = dv_clock_choose(plugin.options.clock, tracer->several_cpus ? 2 : 1, look_up);
+	if (!plugin.kernel || tracer->clock.inexact_reason)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "segments need the kernel's symbols and exact instruction counts");
+	DV_TRY(dv_spooler_create(&plugin.options, &plugin.spooler));
+	tracer->kernel = plugin.kernel;
+	tracer->linux_ = plugin.have_linux ? &plugin.linux_ : NULL;
+	tracer->ring = dv_spooler_ring(plugin.spooler);
+	tracer->is_continued = true;
+	dv_tracer_start(id, tracer);
+	qemu_plugin_register_atexit_cb(id, on_exit_of_segment, NULL);
+	return NULL;
+}
+
 static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
 	const struct dv_arch *arch = dv_arch_find(info->target_name);
@@ -185,6 +212,8 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 	DV_TRY(dv_plugin_options_parse(argc, argv, &plugin.options));
 	if (plugin.options.watch || plugin.options.capture)
 		return start_look(id, arch);
+	if (plugin.options.spool)
+		return start_segment(id, &tracer);
 	DV_TRY(load_symbols(arch));
 	DV_TRY(check_functions());
 	DV_TRY(load_sources());
@@ -213,7 +242,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, 
 {
 	_cleanup_error_ struct dv_error *err = NULL;
 
-	if (plugin.recorder || plugin.records)
+	if (plugin.recorder || plugin.records || plugin.spooler)
 		err = dv_error_new(DV_ERROR_INVALID, "the plugin is loaded already: one -plugin is enough");
 	else
 		err = start(id, info, argc, argv);

@@ -4,12 +4,15 @@
 #include "plugin/entries.h"
 #include "plugin/lines.h"
 #include "plugin/recorder.h"
+#include "plugin/spool.h"
+#include "plugin/spool_drain.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include "symbols/dynamic.h"
 #include "trace/status.h"
 
 /* A block is written at least this often, so that a killed QEMU loses less than a second. */
@@ -22,6 +25,9 @@ struct dv_recorder {
 	struct dv_callgraph *callgraph;
 	struct dv_trace_writer *writer;
 	struct dv_trace_status *status; /* a mapped page, or NULL */
+	const struct dv_plugin_options *options;
+	bool is_over; /* what comes from the ring belongs to the next segment */
+	struct dv_map dynamic_files; /* device and inode of those whose dynamic symbols came */
 	uint64_t last_icount;
 	uint64_t last_flush_ns;
 	struct dv_callgraph_counts noted; /* in the trace */
@@ -151,6 +157,20 @@ static void on_module(struct dv_recorder *r, const struct dv_event *e)
 		dv_module_list_add(&r->names.modules, code);
 }
 
+/* Each segment's tracer reads a file's dynamic symbols when it first can: the first ones stand. */
+static void drop_known_dynamic(struct dv_recorder *r, struct dv_event_mapping *info)
+{
+	for (size_t i = 0; i < info->count; i++) {
+		struct dv_mapping *m = &info->mappings[i];
+		uint64_t *known = m->dynamic ? dv_map_put(&r->dynamic_files, dv_mapping_file_key(m)) : NULL;
+
+		if (known && *known)
+			dv_dynamic_destroy(dv_steal(m->dynamic));
+		else if (known)
+			*known = 1;
+	}
+}
+
 static void on_names(struct dv_recorder *r, const struct dv_event *e)
 {
 	switch (dv_event_kind(e)) {
@@ -161,6 +181,7 @@ static void on_names(struct dv_recorder *r, const struct dv_event *e)
 		on_module(r, e);
 		break;
 	default:
+		drop_known_dynamic(r, (struct dv_event_mapping *)(uintptr_t)e->a);
 		if (r->names.spaces)
 			dv_spaces_apply(r->names.spaces, dv_event_icount(e),
 					(const struct dv_event_mapping *)(uintptr_t)e->a, r->writer);
@@ -182,29 +203,80 @@ static void feed(struct dv_recorder *r, const struct dv_event *events, size_t co
 	dv_callgraph_feed(r->callgraph, events + from, count - from);
 }
 
+static void flush_sometimes(struct dv_recorder *r)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (now - r->last_flush_ns < FLUSH_INTERVAL_NS)
+		return;
+	r->last_flush_ns = now;
+	note_counts(r);
+	dv_trace_writer_flush(r->writer);
+	update_status(r);
+	if (r->status)
+		dv_trace_status_set(&r->status->writer_cpu_ns, now_ns(CLOCK_THREAD_CPUTIME_ID));
+}
+
+static void take(struct dv_recorder *r, const struct dv_event *events, size_t count)
+{
+	size_t end = r->is_over ? 0 : count;
+
+	/* As in spooler.c: up to the first event that the next segment begins with. */
+	if (!r->is_over && r->options->to != UINT64_MAX) {
+		for (end = 0; end < count && dv_event_icount(&events[end]) < r->options->to;)
+			end++;
+		r->is_over = end < count;
+	}
+	if (end) {
+		feed(r, events, end);
+		r->last_icount = dv_event_icount(&events[end - 1]);
+	}
+	for (size_t i = end; i < count; i++)
+		dv_spool_free_payload(&events[i]);
+}
+
+static void take_spooled(void *context, const struct dv_event *events, size_t count)
+{
+	struct dv_recorder *r = context;
+
+	if (count) {
+		feed(r, events, count);
+		r->last_icount = dv_event_icount(&events[count - 1]);
+	}
+	flush_sometimes(r);
+}
+
+/* The other segments' events, as they come. */
+static void take_over(struct dv_recorder *r)
+{
+	for (const char *const *path = r->options->then; *path && !r->error; path++) {
+		struct dv_spool_source source = {.path = *path, .take = take_spooled, .context = r,
+						 .slide = r->names.slide};
+
+		r->error = dv_spool_drain(&source);
+	}
+}
+
 static void *run(void *context)
 {
 	struct dv_recorder *r = context;
 	const struct dv_event *events;
 	size_t count;
 
-	while (dv_ring_wait(&r->ring, &events, &count)) {
-		uint64_t now = now_ns(CLOCK_MONOTONIC);
-
+	while (!r->is_over && dv_ring_wait(&r->ring, &events, &count)) {
 		if (count) {
-			feed(r, events, count);
-			r->last_icount = dv_event_icount(&events[count - 1]);
+			take(r, events, count);
 			dv_ring_release(&r->ring, count);
 		}
-		if (now - r->last_flush_ns >= FLUSH_INTERVAL_NS) {
-			r->last_flush_ns = now;
-			note_counts(r);
-			dv_trace_writer_flush(r->writer);
-			update_status(r);
-			if (r->status)
-				dv_trace_status_set(&r->status->writer_cpu_ns, now_ns(CLOCK_THREAD_CPUTIME_ID));
-		}
+		flush_sometimes(r);
 	}
+	/* Nobody takes from the ring any more: what is produced goes nowhere. */
+	dv_ring_close(&r->ring);
+	while (dv_ring_wait(&r->ring, &events, &count)) {
+		take(r, events, count);
+		dv_ring_release(&r->ring, count);
+	}
+	take_over(r);
 	return NULL;
 }
 
@@ -291,6 +363,7 @@ static void close_names(struct dv_recorder *r)
 	dv_spaces_destroy(r->names.spaces);
 	dv_user_files_destroy(r->names.files);
 	dv_module_list_deinit(&r->names.modules);
+	dv_map_deinit(&r->dynamic_files);
 }
 
 static void destroy(struct dv_recorder *r)
@@ -327,6 +400,7 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 
 	if (!r)
 		return dv_error_no_memory();
+	r->options = setup->options;
 	r->names = (struct dv_names){.arch = setup->arch, .kernel = setup->kernel, .options = setup->options};
 	r->names.sources = setup->sources;
 	if (setup->kernel)
@@ -360,6 +434,10 @@ struct dv_error *dv_recorder_finish(struct dv_recorder *r)
 	if (r->names.files)
 		dv_user_files_finish(r->names.files, r->writer);
 	err = dv_trace_writer_finish(dv_steal(r->writer), r->last_icount);
+	if (r->error) {
+		dv_error_destroy(err);
+		err = dv_steal(r->error);
+	}
 	close_names(r);
 	if (status)
 		dv_trace_status_set(err ? &status->failed : &status->finished, 1);

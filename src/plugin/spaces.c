@@ -212,8 +212,12 @@ static void map_one(struct dv_spaces *s, uint64_t icount, struct space *space, c
 static void map(struct dv_spaces *s, uint64_t icount, const struct dv_event_mapping *e,
 		struct dv_trace_writer *writer)
 {
-	struct space *space = make(s, e->mm_vaddr);
+	struct space *space;
 
+	/* Whoever started in the middle walks spaces that were told of before. */
+	if (e->is_walk && find(s, e->mm_vaddr))
+		return;
+	space = make(s, e->mm_vaddr);
 	if (!space)
 		return;
 	if (e->tgid)
@@ -259,8 +263,10 @@ static void copy(struct dv_spaces *s, uint64_t icount, const struct dv_event_map
 {
 	struct space *from = find(s, e->from_mm_vaddr), *space;
 
+	if (!from)
+		return;
 	drop(s, icount, e->mm_vaddr, writer); /* whose end was not seen */
-	space = from ? make(s, e->mm_vaddr) : NULL;
+	space = make(s, e->mm_vaddr);
 	if (!space)
 		return;
 	for (size_t i = 0; i < from->len; i++)

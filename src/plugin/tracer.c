@@ -49,7 +49,7 @@ struct tracer {
 	bool pending_exec[DV_EVENT_MAX_CPUS]; /* that task's rename is an exec's */
 
 	struct dv_tracer_setup setup;
-	bool slide_known, slide_hopeless, started;
+	bool slide_known, slide_hopeless, started, took_over;
 	uint64_t slide;
 	unsigned pieces_tried;
 	uint64_t switch_to_vaddr, rename_vaddr, fork_vaddr, signal_vaddr, start_vaddr[2]; /* runtime; 0: none */
@@ -528,6 +528,27 @@ static void look_for_slide(const struct qemu_plugin_tb *tb, uint64_t vaddr)
 	}
 }
 
+/* What the tracer that came before had found out. Anything translated from here on may need it. */
+static void take_over(void)
+{
+	uint64_t slide;
+
+	if (!tracer.slide_known) {
+		tracer.slide_hopeless = !dv_slide_from_vectors(tracer.setup.kernel, tracer.setup.arch, &dv_tracer_memory,
+							       &slide) || !is_banner_there(slide);
+		dv_tracer_put(DV_EVENT_SYMBOLS, 0, (uint64_t)0, tracer.slide_hopeless ? 0 : slide, !tracer.slide_hopeless);
+		if (tracer.slide_hopeless)
+			return;
+		found_slide(slide);
+		tracer.started = true;
+	}
+	/* In user mode the kernel's memory may be out of sight. */
+	if (dv_follow_find_modules()) {
+		dv_console_find_drivers();
+		tracer.took_over = true;
+	}
+}
+
 /* A jump to another function's entry. Conditional jumps and jumps within a function are not looked at. */
 static bool is_tail_call(uint64_t from, uint64_t to)
 {
@@ -681,6 +702,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	if (tracer.setup.clock.counts_inline)
 		count_inline(tb);
+	if (__builtin_expect(tracer.setup.is_continued && !tracer.took_over && !tracer.slide_hopeless, 0))
+		take_over();
 	arch->classify(bytes, len, qemu_plugin_insn_vaddr(last), &decoded);
 	if (vaddr >= arch->kernel_min && tracer.setup.kernel) {
 		if (!tracer.slide_known && !tracer.slide_hopeless)
@@ -707,7 +730,9 @@ void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
 	pthread_mutex_init(&tracer.lock, NULL);
 	tracer.bytes = g_byte_array_new();
 	dv_console_start(setup->arch, setup->kernel);
-	dv_follow_start(setup->linux_);
+	dv_follow_start(setup->arch, setup->linux_);
+	if (setup->is_continued)
+		dv_follow_continue();
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 }

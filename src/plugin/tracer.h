@@ -18,6 +18,11 @@ struct dv_tracer_setup {
 	const struct dv_linux *linux_; /* NULL: threads are not told apart */
 	struct dv_clock clock;
 	struct dv_ring *ring;
+	/*
+	 * Tracing starts in the middle of a recording. Told by a DV_EVENT_SYMBOLS first, with the slide, or without
+	 * one when no kernel is up yet: then nothing is traced.
+	 */
+	bool is_continued;
 	bool several_cpus; /* callbacks of several vCPU threads share the ring under a lock */
 };
 

@@ -24,22 +24,25 @@ static struct dv_error *copy_into(const char *folder, const char *name, const ch
 	return dv_copy_file(from, to);
 }
 
-/* The session's own disks, on the recording's file system when that can be written (reflinks). */
+struct dv_error *dv_machine_scratch(const struct dv_recording *recording, struct dv_scratch *ret)
+{
+	_cleanup_free_ char *cache = NULL;
+	struct dv_error *err = dv_scratch_create(recording->folder, ".replay-", ret);
+
+	if (!err)
+		return NULL;
+	dv_error_destroy(err);
+	DV_TRY(dv_scratch_cache(&cache));
+	return dv_scratch_create(cache, "replay-", ret);
+}
+
 static struct dv_error *make_disks(struct dv_machine *m, const struct dv_machine_options *options)
 {
 	const struct dv_recording *r = m->recording;
-	struct dv_error *err;
 
 	if (options->layer)
 		return NULL;
-	err = dv_scratch_create(r->folder, ".replay-", &m->disks);
-	if (err) {
-		_cleanup_free_ char *cache = NULL;
-
-		dv_error_destroy(err);
-		DV_TRY(dv_scratch_cache(&cache));
-		DV_TRY(dv_scratch_create(cache, "replay-", &m->disks));
-	}
+	DV_TRY(dv_machine_scratch(r, &m->disks));
 	if (options->checkpoints)
 		return dv_qemu_layer_create(r->plan, m->disks.path);
 	DV_TRY(copy_into(r->folder, DV_QEMU_SNAPSHOTS, m->disks.path));

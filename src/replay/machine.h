@@ -54,6 +54,10 @@ struct dv_error *dv_machine_start(const struct dv_recording *recording, const st
 void dv_machine_deinit(struct dv_machine *machine);
 #define _cleanup_machine_ _cleanup_(dv_machine_deinit)
 
+/* A folder for a replay's own files: on the recording's file system when that can be written (reflinks), else in the
+ * user's cache. */
+struct dv_error *dv_machine_scratch(const struct dv_recording *recording, struct dv_scratch *ret);
+
 /* "RUN/status": where the plugin keeps its counters (trace/status.h). free(). */
 char *dv_machine_status_path(const struct dv_machine *machine);
 

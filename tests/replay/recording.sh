@@ -57,6 +57,16 @@ ok 'a moment past the end is refused' says 'past the recording' "$dejaview" seek
 ok 'replays have changed nothing' test "$before" = "$(cd $r && sha256sum rr.log snapshots.qcow2 manifest.json)"
 ok 'replays have left nothing' leaves_nothing $r
 
+# In segments: the checkpoints are cut so that more than two of them replay at once.
+ok 'checkpoints are made' timeout 300 "$dejaview" checkpoint $r
+ok 'it is retraced in segments' timeout 300 "$dejaview" trace -j "${DEJAVIEW_TRACE_JOBS:-3}" -o segments.dvtrace $r
+ok 'which none of them fell back from' bash -c '! grep -q "one piece" step.out'
+ok 'the segments hold what one replay does' "$compare" $r one.dvtrace segments.dvtrace
+[[ $series == 6.12 ]] || ok 'filters are the same in segments' bash -c "timeout 300 $dejaview trace --quiet -j 1 --during init --max-depth 3 \
+	--min-insns 2000 -o f1.dvtrace $r && timeout 300 $dejaview trace -j 2 --during init --max-depth 3 \
+	--min-insns 2000 -o f2.dvtrace $r && $compare $r f1.dvtrace f2.dvtrace"
+ok 'segments have left nothing' leaves_nothing $r
+
 # Killed: the recorder's death takes its QEMU along.
 "$dejaview" record --quiet --no-trace -o k.dejaview -- "${guest[@]}" </dev/null >/dev/null 2>&1 &
 pid=$!

@@ -36,7 +36,7 @@ TEST(bad_options_are_named)
 
 	CHECK_ERROR(parse("min_insn=3", &options), DV_ERROR_INVALID,
 		    "unknown option 'min_insn=3'; there are symbols_from, sysroot, initrd, disk, debug_info, out, status, starting_from, stopping_at, "
-		    "during, min_insns, max_depth, ignore_below, clock, watch, capture");
+		    "during, min_insns, max_depth, ignore_below, clock, watch, capture, spool, from, to, then");
 	CHECK_ERROR(parse("min_insns=many", &options), DV_ERROR_INVALID,
 		    "option min_insns: 'many' is not a number from 0 to 18446744073709551615");
 	CHECK_ERROR(parse("max_depth=-1", &options), DV_ERROR_INVALID,
