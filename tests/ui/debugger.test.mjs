@@ -102,6 +102,78 @@ test('one instruction on, and back', async (t) => {
 	await stands(at);
 });
 
+/** The call of a function that is the innermost one where the replay stands. */
+const innermost = async (at) => (await sql(page, served, `select name, ts from stack_at(${at}) order by depth desc limit 1`))[0];
+/** Waits until a move that was begun has ended somewhere else. */
+async function moved(from) {
+	await page.waitForFunction((n) => document.querySelector('.debug-bar .where')?.textContent.startsWith('stands') &&
+		document.querySelector('.debug-bar .where .num')?.textContent.replace(/\D/g, '') !== String(n) && !document.querySelector('.debug-bar .waiting'), from);
+	return where();
+}
+
+test('a function runs to its end, and back to its call', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const start = await where();
+	const [[end]] = await sql(page, served, `select ts + dur from slice where name = 'vfs_read' and ts = ${start}`);
+	await page.getByRole('button', { name: 'Run to the end of this function' }).click();
+	await stands(end);
+	await page.getByRole('button', { name: 'One instruction back' }).click();
+	await stands(end - 1);
+	await page.getByRole('button', { name: 'Back to where this function was called' }).click();
+	await stands(start - 1);
+	await page.keyboard.press('F9');
+	await stands(start);
+});
+
+test('breakpoints: forward to the next, back to the one before, off, removed', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const start = await where();
+	await page.getByRole('tab', { name: 'Breakpoints' }).click();
+	await page.getByRole('textbox', { name: 'Where to break, or what to watch' }).fill('schedule');
+	await page.getByRole('button', { name: 'Break', exact: true }).click();
+	await page.locator('.breakpoints li', { hasText: 'schedule' }).waitFor();
+	await page.getByRole('button', { name: 'Continue', exact: true }).click();
+	const first = await moved(start);
+	const [[next]] = await sql(page, served, `select min(ts) from slice where name = 'schedule' and ts > ${start}`);
+	assert.deepEqual(await innermost(first), ['schedule', next]);
+	assert.match(await page.locator('.debug-bar .where').innerText(), /breakpoint/);
+	await page.keyboard.press('F8');
+	const second = await moved(first);
+	const [[after_]] = await sql(page, served, `select min(ts) from slice where name = 'schedule' and ts > ${next}`);
+	assert.deepEqual(await innermost(second), ['schedule', after_]);
+	await page.getByRole('button', { name: 'Reverse-continue' }).click();
+	await stands(first);
+	await page.getByRole('checkbox', { name: /^Breakpoint/ }).uncheck();
+	await page.waitForFunction(() => !document.querySelector('.breakpoints input').checked);
+	const { breakpoints } = await ask(page, served, 'replay.breakpoints', {});
+	assert.deepEqual(breakpoints.map((b) => [b.what, b.enabled]), [['schedule', false]]);
+	await page.getByRole('button', { name: /^Remove breakpoint/ }).click();
+	await page.getByText('No breakpoints.').waitFor();
+	await page.getByRole('textbox', { name: 'Where to break, or what to watch' }).fill('no_such_function_at_all');
+	await page.keyboard.press('Enter');
+	await page.getByText('The breakpoint could not be set').waitFor();
+	await page.getByRole('button', { name: 'Dismiss' }).click();
+	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
+});
+
+test('a seek shows how far it is, and is cancelled', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	const { recording: r, trace } = await ask(page, served, 'hello', {});
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('0');
+	await page.waitForFunction((to) => window.dejaview.view.value.to > to, trace.to);
+	await page.locator('.debug-bar').getByRole('button', { name: 'Debug at the end' }).click();
+	await page.locator('.axis .target').waitFor({ state: 'attached' });
+	await page.locator('.debug-bar').getByRole('button', { name: 'Cancel' }).click();
+	await page.getByText('Cancelled.').waitFor();
+	await page.waitForFunction(() => document.querySelector('.debug-bar .where')?.textContent.startsWith('stands'));
+	assert.ok(await where() < r.to, `it stands at ${await where()}`);
+	assert.equal(await page.locator('.axis .target').count(), 0);
+});
+
 test('who wrote this: the newest first, each a click away', async (t) => {
 	if (!debugs)
 		return t.skip('this daemon has no debugger');
