@@ -28,7 +28,7 @@ static struct dv_error *load(struct loader *l, const char *path, const struct dv
 	m = dv_trace_reader_metadata(r);
 	DV_TRY(loader_check_memory(l, path, m->begins, m->begins * BYTES_PER_SLICE));
 	DV_TRY(load_blocks(l, r));
-	if (dv_trace_reader_damage(r)) {
+	if (!l->c->damage && dv_trace_reader_damage(r)) {
 		l->c->damage = strdup(dv_trace_reader_damage(r)->message);
 		if (!l->c->damage)
 			return dv_error_no_memory();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The query engine against slow and simple answers. */
 #include <stdlib.h>
+#include "base/io.h"
 #include "query_trace.h"
 #include "test.h"
 
@@ -582,4 +583,40 @@ TEST(too_large_for_memory)
 	err = dv_query_open(trace_path, &options, &q);
 	CHECK(err && err->code == DV_ERROR_NO_MEMORY);
 	CHECK(strstr(err->message, "MB of memory, and 104 MB may be used"));
+}
+
+static int64_t stat_of(const struct dv_query *q, const char *name)
+{
+	struct dv_sql *sql;
+	char text[128];
+	int64_t value;
+
+	snprintf(text, sizeof(text), "select value from stats where name = '%s'", name);
+	CHECK_OK(dv_sql_open(q, &sql));
+	value = ask(sql, text);
+	dv_sql_close(sql);
+	return value;
+}
+
+/* A block in the middle that does not decode: what is before it is there, and what is not is said. */
+TEST(damage_is_told)
+{
+	struct dv_query_options options = {.threads = 3, .no_cache = true};
+	_cleanup_buf_ struct dv_buf bytes = DV_BUF_INIT;
+	struct dv_query *q = open_trace(17, 300000, false, 3);
+	int64_t open = stat_of(q, "slices_unfinished");
+	uint64_t slices = dv_query_info(q)->slices;
+
+	CHECK(!dv_query_damage(q) && open > 0);
+	CHECK_EQ(stat_of(q, "blocks_damaged") + stat_of(q, "bytes_skipped") + stat_of(q, "trace_unfinished"), 0);
+	dv_query_close(q);
+	CHECK_OK(dv_read_file(trace_path, 1u << 30, &bytes));
+	memset(bytes.data + bytes.len / 2, 0x55, 16);
+	CHECK_OK(dv_query_open_bytes(bytes.data, bytes.len, "damaged", &options, &q));
+	CHECK(dv_query_damage(q) && strstr(dv_query_damage(q), "block"));
+	CHECK(dv_query_info(q)->slices > 0 && dv_query_info(q)->slices < slices);
+	CHECK(stat_of(q, "blocks_damaged") > 0);
+	CHECK(stat_of(q, "bytes_skipped") >= (int64_t)bytes.len / 4 && stat_of(q, "bytes_skipped") < (int64_t)bytes.len);
+	CHECK_EQ(stat_of(q, "trace_unfinished"), 0);
+	dv_query_close(q);
 }
