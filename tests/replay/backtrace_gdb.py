@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Inside gdb: takes the replay to one icount after the other and prints its backtrace there, as JSON lines
-{icount, frames: [[function's address, name], ...]}, innermost first, up to the first frame that is no C function.
-PROBES (JSON: qmp, gdb, vmlinux, slide, icounts) names a file."""
+{icount, frames: [[function's address, name], ...]}, innermost first, up to the first frame that is no C function;
+of a user program (`program`), {icount, frames: [address in the function, ...]}, as far as gdb comes.
+PROBES (JSON: qmp, gdb, icounts; vmlinux, slide or program) names a file."""
 import json
 import os
 import socket
@@ -72,10 +73,26 @@ def backtrace():
     return frames
 
 
+def user_backtrace():
+    """A caller's pc lies behind its call, but for what a signal interrupted."""
+    pcs, frame, exact = [], gdb.newest_frame(), True
+    while frame is not None and frame.is_valid():
+        if frame.type() == gdb.NORMAL_FRAME:
+            pcs.append(frame.pc() - (not exact))
+        exact = frame.type() == gdb.SIGTRAMP_FRAME
+        frame = frame.older()
+    return pcs
+
+
 gdb.execute('set pagination off')
 gdb.execute('set confirm off')
 gdb.execute('set architecture i386:x86-64')
-gdb.execute(f'symbol-file {probes["vmlinux"]} -o {probes["slide"]}', to_string=True)
+if 'program' in probes:
+    gdb.execute('set backtrace past-main on')
+    gdb.execute('set backtrace past-entry on')
+    gdb.execute(f'symbol-file {probes["program"]}', to_string=True)
+else:
+    gdb.execute(f'symbol-file {probes["vmlinux"]} -o {probes["slide"]}', to_string=True)
 gdb.execute(f'target remote {probes["gdb"]}', to_string=True)
 qmp = Qmp(probes['qmp'])
 for icount in probes['icounts']:
@@ -84,7 +101,8 @@ for icount in probes['icounts']:
     gdb.execute('maintenance flush dcache', to_string=True)
     gdb.invalidate_cached_frames()
     try:
-        print(json.dumps({'icount': icount, 'frames': backtrace()}), flush=True)
+        frames = user_backtrace() if 'program' in probes else backtrace()
+        print(json.dumps({'icount': icount, 'frames': frames}), flush=True)
     except gdb.error as error:
         print(json.dumps({'icount': icount, 'error': str(error)}), flush=True)
 qmp.command('quit')

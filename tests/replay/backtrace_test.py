@@ -51,13 +51,13 @@ def link_address(vmlinux, name):
     raise guest.Failed(f'{vmlinux} has no {name}')
 
 
-def backtraces(m, folder, vmlinux, slide, icounts):
+def backtraces(m, folder, icounts, **symbols):
     qmp, stub = os.path.join(folder, 'qmp'), os.path.join(folder, 'gdb')
     args = [*m.base, *m.icount('replay'), '-S', '-gdb', f'unix:path={stub},server=on,wait=off', '-qmp',
             f'unix:{qmp},server=on,wait=off']
     probes = os.path.join(folder, 'probes.json')
     with open(probes, 'w', encoding='ascii') as f:
-        json.dump({'qmp': qmp, 'gdb': stub, 'vmlinux': vmlinux, 'slide': slide, 'icounts': icounts}, f)
+        json.dump({'qmp': qmp, 'gdb': stub, 'icounts': icounts, **symbols}, f)
     with subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as qemu:
         try:
             while not os.path.exists(qmp) or not os.path.exists(stub):
@@ -103,7 +103,7 @@ def gdb_sees_the_same_stacks(folder):
     slide = start - link_address(vmlinux, 'start_kernel')
     kernel = [i for i in icounts if i in stacks and stacks[i][-1][1] >> 63 and len(stacks[i]) > 2]
     chosen = sorted(rng.sample(kernel, min(len(kernel), 2 * WANTED)))
-    rows = backtraces(m, folder, vmlinux, slide, chosen)
+    rows = backtraces(m, folder, chosen, vmlinux=vmlinux, slide=slide)
     compared = [r for r in rows if r.get('frames')]
     depths = sorted(len(r['frames']) for r in compared)
     print(f'# seed {seed}: {len(compared)} of {len(rows)} moments in C code, {depths[len(depths) // 2]} frames in '
