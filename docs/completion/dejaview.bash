@@ -42,7 +42,7 @@ _dejaview() {
 	esac
 	case $verb in
 	record) options+=" --output --force --no-trace --copy-image --quiet --json $filters" ;;
-	trace) options+=" --output --image --qemu --quiet $filters" ;;
+	trace) options+=" --output --image --qemu --jobs --quiet $filters" ;;
 	report) options+=' --by --sort --limit --thread --from --to --diff --json --no-cache' ;;
 	graph) options+=' --callers --callees --depth --min --thread --from --to --json --no-cache' ;;
 	query) options+=' --file --csv --json --table --timeout --no-cache' ;;
