@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // For who works on the viewer: builds it at each change and reloads the page, on a daemon that runs.
 //
-// usage: npm run dev -- URL [--port N]
+// usage: npm run dev -- URL [--port N] [--out DIR] [--modules DIR]
 //
-// URL is what `dejaview serve` printed. Start the daemon with --allow-origin http://127.0.0.1:N (default 9010):
-// the page comes from here then, and its requests from that origin.
+// URL is what `dejaview serve` printed, N 9010 unless given (0: any that is free); the folders are build.mjs's.
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
 import { readFileSync } from 'node:fs';
@@ -14,14 +13,16 @@ import { bundleOptions, copyPage, loadEsbuild, parse } from './build.mjs';
 const args = process.argv.slice(2);
 const at = args.indexOf('--port');
 const port = at >= 0 ? Number(args.splice(at, 2)[1]) : 9010;
-const [url] = args;
+const [url, ...rest] = args;
 if (!url || !Number.isInteger(port)) {
-	console.error('usage: npm run dev -- URL-OF-dejaview-serve [--port N]');
+	console.error('usage: npm run dev -- URL-OF-dejaview-serve [--port N] [--out DIR] [--modules DIR]');
 	process.exit(2);
 }
 const daemon = new URL(url);
-const options = parse(['--dev']);
+const options = parse(['--dev', ...rest]);
 const listeners = new Set();
+/** To the daemon a request is one of its own page's: the key in the URL is what lets it in. */
+const asOwn = (headers) => ({ ...headers, host: daemon.host, ...(headers.origin ? { origin: daemon.origin } : {}) });
 
 const reload = {
 	name: 'reload',
@@ -63,7 +64,7 @@ const server = createServer((incoming, response) => {
 		response.writeHead(200, { 'content-type': types[extname(name)] ?? 'text/plain', 'cache-control': 'no-store' }).end(body);
 	} catch {
 		// What is not of the page is asked of the daemon.
-		incoming.pipe(request({ host: daemon.hostname, port: daemon.port, path: incoming.url, method: incoming.method, headers: incoming.headers },
+		incoming.pipe(request({ host: daemon.hostname, port: daemon.port, path: incoming.url, method: incoming.method, headers: asOwn(incoming.headers) },
 			(answer) => {
 				response.writeHead(answer.statusCode, answer.headers);
 				answer.pipe(response);
@@ -72,7 +73,7 @@ const server = createServer((incoming, response) => {
 });
 server.on('upgrade', (incoming, socket, head) => {
 	const upstream = connect(Number(daemon.port), daemon.hostname, () => {
-		const headers = Object.entries(incoming.headers).map(([name, value]) => `${name}: ${value}`).join('\r\n');
+		const headers = Object.entries(asOwn(incoming.headers)).map(([name, value]) => `${name}: ${value}`).join('\r\n');
 		upstream.write(`GET ${incoming.url} HTTP/1.1\r\n${headers}\r\n\r\n`);
 		upstream.write(head);
 		upstream.pipe(socket).pipe(upstream);
@@ -80,4 +81,4 @@ server.on('upgrade', (incoming, socket, head) => {
 	upstream.on('error', () => socket.destroy());
 	socket.on('error', () => upstream.destroy());
 });
-server.listen(port, '127.0.0.1', () => console.log(`http://127.0.0.1:${port}/${daemon.search}`));
+server.listen(port, '127.0.0.1', () => console.log(`http://127.0.0.1:${server.address().port}/${daemon.search}`));

@@ -3,6 +3,11 @@
 // daemon's SQL says of the same trace.
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { ask, launch, open, place, proxy, recording, serve, settled, sql, state } from './harness.mjs';
 
 let served;
@@ -378,6 +383,41 @@ test('a lost connection is said, and comes back by itself', async () => {
 	await lost.page.locator('.details h2').waitFor();
 	await lost.context.close();
 	between.close();
+});
+
+test('npm run dev: the page on a running daemon, built anew and reloaded at a change', async () => {
+	const folder = mkdtempSync(join(tmpdir(), 'dejaview-dev-'));
+	const web = join(folder, 'web');
+	// A copy, to be changed.
+	cpSync(fileURLToPath(new URL('../../web', import.meta.url)), web, { recursive: true, filter: (name) => !name.includes('node_modules') });
+	symlinkSync(join(process.env.DEJAVIEW_BUILD, 'web/node_modules'), join(web, 'node_modules'));
+	const child = spawn('npm', ['run', '--silent', 'dev', '--', served.url, '--port', '0'], { cwd: web, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+	let gone;
+	try {
+		const url = await new Promise((resolve, reject) => {
+			let out = '';
+			child.on('exit', (code) => reject(new Error(`it ended with ${code}`)));
+			child.stdout.on('data', (data) => {
+				out += data;
+				const match = /http:\/\/\S+/.exec(out);
+				if (match && /built at/.test(out))
+					resolve(match[0]);
+			});
+		});
+		const dev = await open(browser, url);
+		assert.ok((await dev.page.locator('.head .name').allInnerTexts()).includes('swapper/0'));
+		assert.deepEqual(dev.complaints, []);
+		const source = join(web, 'ui/src/shell/App.tsx');
+		writeFileSync(source, readFileSync(source, 'utf8').replace('<b>DejaView</b>', '<b>DejaView, changed</b>'));
+		await dev.page.getByText('DejaView, changed').waitFor();
+		await settled(dev.page);
+		await dev.context.close();
+	} finally {
+		gone = new Promise((resolve) => child.on('close', resolve));
+		process.kill(-child.pid, 'SIGTERM');
+		await gone;
+		rmSync(folder, { recursive: true });
+	}
 });
 
 test('nothing went wrong meanwhile', () => assert.deepEqual(opened.complaints, []));
