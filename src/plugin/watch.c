@@ -3,11 +3,14 @@
 #include "plugin/watch.h"
 
 #include <string.h>
+#include "guest/arch.h"
 #include "plugin/pending.h"
 
 #define PAGE_BYTES 4096u
 
 static struct dv_watch watch;
+static struct qemu_plugin_register *rip;
+static GByteArray *rip_bytes;
 
 /* The part of a store that lies in one page. */
 struct part {
@@ -22,6 +25,35 @@ static void take_value(qemu_plugin_meminfo_t info, const struct part *part, uint
 
 	memcpy(taken, (const uint8_t *)&value.data + part->skip_bytes, part->bytes);
 	memcpy(to, taken, sizeof(taken));
+}
+
+static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
+{
+	GArray *all = qemu_plugin_get_registers();
+
+	for (guint i = 0; i < all->len; i++) {
+		qemu_plugin_reg_descriptor *r = &g_array_index(all, qemu_plugin_reg_descriptor, i);
+
+		if (!strcmp(r->name, "rip"))
+			rip = r->handle;
+	}
+	g_array_free(all, TRUE);
+}
+
+/* Below, 16-bit code may run, whose rip counts from a segment's base. */
+#define MIN_FLAT_VADDR 0x110000
+
+/* The kernel's code lies at one address only. */
+static uint64_t running_vaddr(uint64_t translated_vaddr)
+{
+	uint64_t value;
+
+	g_byte_array_set_size(rip_bytes, 0);
+	if (dv_is_kernel_vaddr(translated_vaddr) || translated_vaddr < MIN_FLAT_VADDR || !rip ||
+	    qemu_plugin_read_register(rip, rip_bytes) < 8)
+		return translated_vaddr;
+	memcpy(&value, rip_bytes->data, sizeof(value));
+	return dv_watch_running_vaddr(translated_vaddr, value);
 }
 
 /* Most stores are told by their place in the page, which paging does not change. */
@@ -51,7 +83,7 @@ static void on_part(qemu_plugin_meminfo_t info, const struct part *part, uint64_
 	record.write.phys = qemu_plugin_hwaddr_phys_addr(hwaddr);
 	if (!dv_watch_find(&watch, record.write.phys, part->bytes))
 		return;
-	record.write.rip = dv_pending_vaddr(place);
+	record.write.rip = running_vaddr(dv_pending_vaddr(place));
 	record.write.vaddr = part->vaddr;
 	record.write.size_bytes = part->bytes;
 	take_value(info, part, record.write.value);
@@ -73,11 +105,14 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t len = qemu_plugin_tb_n_insns(tb);
 
+	bool is_kernel = dv_is_kernel_vaddr(qemu_plugin_tb_vaddr(tb));
+	enum qemu_plugin_cb_flags registers = is_kernel ? QEMU_PLUGIN_CB_NO_REGS : QEMU_PLUGIN_CB_R_REGS;
+
 	dv_pending_instrument(tb);
 	for (size_t i = 0; i < len; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 
-		qemu_plugin_register_vcpu_mem_cb(insn, on_store, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_W,
+		qemu_plugin_register_vcpu_mem_cb(insn, on_store, registers, QEMU_PLUGIN_MEM_W,
 						 dv_pending_pack(qemu_plugin_insn_vaddr(insn), len - 1 - i));
 	}
 }
@@ -85,6 +120,8 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 void dv_watch_start(qemu_plugin_id_t id, const struct dv_watch *wanted, const struct dv_clock *clock, FILE *out)
 {
 	watch = *wanted;
+	rip_bytes = g_byte_array_new();
+	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
 	dv_pending_start(clock, out);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translate);
 }

@@ -42,6 +42,19 @@ TEST(a_store_touches_a_piece_or_not)
 		CHECK_EQ(dv_watch_find(&watch, rows[i].phys, rows[i].bytes) != NULL, rows[i].touches);
 }
 
+/* A library's code that was translated for one process and runs in another. */
+TEST(a_store_is_told_where_its_instruction_runs)
+{
+	/* As translated; elsewhere, at the block's start and at the instruction itself, and past it. */
+	CHECK_EQ(dv_watch_running_vaddr(0x401123, 0x401100), 0x401123);
+	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1100), 0x7fff89ab1123);
+	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1123), 0x7fff89ab1123);
+	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1127), 0x7fff89ab1123);
+	/* The block began in the page before, or the register is in the next. */
+	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001002, 0x7fff89ab0ff0), 0x7fff89ab1002);
+	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001ffc, 0x7fff89ab2001), 0x7fff89ab1ffc);
+}
+
 TEST(captured_functions_are_parsed)
 {
 	struct dv_capture capture;
