@@ -213,7 +213,7 @@ static bool fill_dynamic(struct dv_cursor *c, struct dv_dynamic *ret)
 	ret->symbols = get_copy(c, MAX_TABLE_BYTES, &len);
 	ret->symbol_count = ret->symbols ? (uint32_t)(len / sizeof(Elf64_Sym)) : 0;
 	ret->strings = get_copy(c, MAX_TABLE_BYTES, &ret->strings_bytes);
-	return ret->symbols && ret->strings && !ret->strings[ret->strings_bytes - 1];
+	return ret->symbol_count && ret->strings && !ret->strings[ret->strings_bytes - 1];
 }
 
 static bool get_dynamic(struct dv_cursor *c, struct dv_dynamic **ret)
