@@ -385,6 +385,72 @@ test('a lost connection is said, and comes back by itself', async () => {
 	between.close();
 });
 
+test('keys alone go everywhere, and show where they are', async () => {
+	const keyed = await open(browser, served.url, { hash: '#tab=details' });
+	const { page: p } = keyed;
+	const seen = [];
+	for (let i = 0; i < 80; i++) {
+		await p.keyboard.press('Tab');
+		const at = await p.evaluate(() => {
+			const e = document.activeElement;
+			const style = getComputedStyle(e);
+			const box = e.getBoundingClientRect();
+			return { name: e.getAttribute('aria-label') ?? e.textContent.trim().slice(0, 40), tag: e.tagName, inside: box.width > 0 && box.height > 0,
+				shown: style.outlineStyle !== 'none' || style.borderColor !== getComputedStyle(document.body).borderColor || style.backgroundImage !== 'none' };
+		});
+		if (at.tag === 'BODY')
+			break;
+		assert.ok(at.name && at.inside && at.shown, JSON.stringify(at));
+		seen.push(at.name);
+	}
+	for (const name of ['SQL', 'Filter tracks by name', 'Details', 'Height of the lower pane', 'Keys'])
+		assert.ok(seen.some((s) => s.includes(name)), `${name} is not among ${seen.join(' | ')}`);
+	await p.evaluate(() => document.activeElement?.blur());
+	await p.keyboard.press('/');
+	await p.keyboard.type('vfs_read');
+	await p.keyboard.press('Enter');
+	await p.locator('.details h2').waitFor();
+	await p.evaluate(() => document.querySelector('.drawer-tabs [aria-selected=true]').focus());
+	for (const id of ['area', 'console', 'debugger', 'marks', 'trace']) {
+		await p.keyboard.press('ArrowRight');
+		await p.locator(`#tab-${id}[aria-selected=true]:focus`).waitFor();
+	}
+	await p.keyboard.press('1');
+	await p.keyboard.press('f');
+	await p.keyboard.press('m');
+	await p.locator('.mark-name').waitFor();
+	await p.locator('.mark-name').focus();
+	await p.keyboard.press('Tab');
+	await p.keyboard.type('by keys');
+	await p.keyboard.press('Enter');
+	await p.waitForTimeout(200);
+	assert.deepEqual((await ask(p, served, 'marks.get', {})).marks.map((m) => [m.name, m.note, typeof m.tid]), [['vfs_read', 'by keys', 'number']]);
+	await p.getByRole('button', { name: 'Remove vfs_read' }).focus();
+	await p.keyboard.press('Space');
+	await p.locator('.mark-name').waitFor({ state: 'detached' });
+	assert.deepEqual(keyed.complaints, []);
+	await keyed.context.close();
+});
+
+test('the policy lets in neither foreign requests nor scripts in markup', async () => {
+	const strict = await open(browser, served.url);
+	const refused = await strict.page.evaluate(async () => {
+		const seen = [];
+		document.addEventListener('securitypolicyviolation', (e) => seen.push(e.effectiveDirective));
+		const div = document.createElement('div');
+		div.innerHTML = '<img src="data:," onerror="window.bad = 1">';
+		document.body.append(div);
+		const script = document.createElement('script');
+		script.textContent = 'window.bad = 1';
+		document.body.append(script);
+		await fetch('http://127.0.0.1:1/').catch(() => undefined);
+		await new Promise((done) => setTimeout(done, 200));
+		return { seen: [...new Set(seen)].sort(), bad: window.bad };
+	});
+	assert.deepEqual(refused, { seen: ['connect-src', 'script-src-attr', 'script-src-elem'], bad: undefined });
+	await strict.context.close();
+});
+
 test('npm run dev: the page on a running daemon, built anew and reloaded at a change', async () => {
 	const folder = mkdtempSync(join(tmpdir(), 'dejaview-dev-'));
 	const web = join(folder, 'web');
