@@ -97,6 +97,9 @@ static int on_request(struct lws *wsi, const char *path)
 
 	if (!peer)
 		return -1;
+	/* One request per connection: what is sent behind one before its answer libwebsockets keeps in a list, and
+	 * 4.1.6 parses a malformed request from there again and again, for ever. */
+	peer->closes = true;
 	lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
 	method_of(wsi, &method, &peer->is_head);
 	if (is_preflight(peer)) {

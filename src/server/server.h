@@ -6,9 +6,9 @@
  * Threads. One thread calls dv_server_run(), and all callbacks of routes come from there: they must not
  * block. What is said of a function below holds for other threads.
  *
- * A peer is an HTTP request or a WebSocket. It is counted: the server holds it while it is connected,
- * others take a reference to keep it beyond the callback. One that has gone takes what is sent to it and
- * drops it.
+ * A peer is an HTTP request or a WebSocket, and a connection is for one: each answer to a request closes it.
+ * It is counted: the server holds it while it is connected, others take a reference to keep it beyond the
+ * callback. One that has gone takes what is sent to it and drops it.
  */
 #ifndef DV_SERVER_SERVER_H
 #define DV_SERVER_SERVER_H

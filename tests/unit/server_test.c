@@ -216,20 +216,36 @@ TEST(the_pages_cookie_opens_files_alone)
 TEST(bodies)
 {
 	struct fixture f = {0};
-	_cleanup_free_ char *answer = NULL, *again = NULL;
+	_cleanup_free_ char *answer = NULL, *none = NULL, *again = NULL;
 	const char *token;
 
 	start(&f);
 	token = dv_server_token(f.server);
-	answer = client_ask(f.port, "POST /echo?token=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
-				    "POST /echo?token=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
-				    "Connection: close\r\n\r\n", token, token);
-	CHECK(strstr(answer, "Transfer-Encoding: chunked\r\n"));
-	CHECK(strstr(answer, "\r\n\r\n1\r\n<\r\n3\r\nabc\r\n1\r\n>\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n"));
-	CHECK(strstr(answer, "\r\n\r\n1\r\n<\r\n1\r\n>\r\n0\r\n\r\n"));
+	answer = client_ask(f.port, "POST /echo?token=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc", token);
+	CHECK(strstr(answer, "Transfer-Encoding: chunked\r\n") && strstr(answer, "Connection: close\r\n"));
+	CHECK(strstr(answer, "\r\n\r\n1\r\n<\r\n3\r\nabc\r\n1\r\n>\r\n0\r\n\r\n"));
+	none = client_ask(f.port, "POST /echo?token=%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", token);
+	CHECK(strstr(none, "\r\n\r\n1\r\n<\r\n1\r\n>\r\n0\r\n\r\n"));
 	again = client_ask(f.port, "POST /echo?token=%s HTTP/1.0\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc", token);
 	CHECK(strstr(again, "\r\n\r\n<abc>"));
 	CHECK(!strstr(again, "chunked"));
+	stop(&f);
+}
+
+/* libwebsockets looped for ever on what is malformed behind a good request. */
+TEST(what_comes_behind_a_request)
+{
+	static const char *const behind[] = {"POST /x y\r\nContent-Length: 5\r\n\r\n\xf2\xf2\xf2\xf2\xf2\xf2", "GET /sta", "\x16\x03\x01"};
+	struct fixture f = {0};
+
+	start(&f);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(behind); i++) {
+		_cleanup_free_ char *answer = client_ask(f.port, "GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n%s", behind[i]);
+
+		/* It may be hung up on before it has read the answer; others are answered. */
+		CHECK(!*answer || !strncmp(answer, "HTTP/1.1 200", 12));
+		check_get(&f, 200, "/status", "Host: localhost\r\n");
+	}
 	stop(&f);
 }
 
