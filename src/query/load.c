@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define LOAD_FIXED_BYTES (96ull << 20) /* names, blocks being decoded, SQLite */
 
@@ -79,12 +80,24 @@ static uint64_t cgroup_left(void)
 	return least;
 }
 
+/* What ulimit -v leaves of addresses. */
+static uint64_t addresses_left(void)
+{
+	uint64_t used_kib = number_in("/proc/self/status", "VmSize:");
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY || used_kib == UINT64_MAX)
+		return UINT64_MAX;
+	return limit.rlim_cur > used_kib * 1024 ? limit.rlim_cur - used_kib * 1024 : 0;
+}
+
 static uint64_t memory_left(void)
 {
 	uint64_t kib = number_in("/proc/meminfo", "MemAvailable:"), group = cgroup_left();
-	uint64_t left = kib == UINT64_MAX ? UINT64_MAX : kib * 1024;
+	uint64_t left = kib == UINT64_MAX ? UINT64_MAX : kib * 1024, addresses = addresses_left();
 
-	return (left < group ? left : group) / 10 * 9;
+	left = left < group ? left : group;
+	return (left < addresses ? left : addresses) / 10 * 9;
 }
 
 struct dv_error *loader_check_memory(const struct loader *l, const char *path, uint64_t slices, uint64_t bytes)

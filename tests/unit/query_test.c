@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The query engine against slow and simple answers. */
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include "base/io.h"
 #include "query_trace.h"
 #include "test.h"
@@ -619,4 +621,23 @@ TEST(damage_is_told)
 	CHECK(stat_of(q, "bytes_skipped") >= (int64_t)bytes.len / 4 && stat_of(q, "bytes_skipped") < (int64_t)bytes.len);
 	CHECK_EQ(stat_of(q, "trace_unfinished"), 0);
 	dv_query_close(q);
+}
+
+/* `ulimit -v`: refused with the numbers too, not in the middle of loading. */
+TEST(too_large_for_the_address_space)
+{
+	const struct dv_query_options options = {.no_cache = true};
+	_cleanup_error_ struct dv_error *err = NULL;
+	_cleanup_fclose_ FILE *statm = fopen("/proc/self/statm", "re");
+	unsigned long long pages;
+	struct rlimit limit;
+	struct dv_query *q;
+
+	snprintf(trace_path, sizeof(trace_path), "%s/t.dvtrace", test_dir());
+	make_trace(trace_path, 18, 2000, false);
+	CHECK(statm && fscanf(statm, "%llu", &pages) == 1 && !getrlimit(RLIMIT_AS, &limit));
+	limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (80u << 20);
+	CHECK(!setrlimit(RLIMIT_AS, &limit));
+	err = dv_query_open(trace_path, &options, &q);
+	CHECK(err && err->code == DV_ERROR_NO_MEMORY && strstr(err->message, "MB may be used"));
 }
