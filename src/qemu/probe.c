@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "qemu/process.h"
 
+#define ANSWER_TIMEOUT_MS 10000
 #define MAX_OUTPUT 65536
 
 void dv_qemu_version_deinit(struct dv_qemu_version *version)
@@ -45,13 +46,23 @@ struct dv_error *dv_qemu_probe(const char *binary, struct dv_qemu_version *ret)
 	char *const version_argv[] = {(char *)binary, (char *)"-version", NULL};
 	char *const help_argv[] = {(char *)binary, (char *)"-help", NULL};
 	struct dv_qemu_version version;
+	struct dv_error *err = dv_process_ask(version_argv, MAX_OUTPUT, ANSWER_TIMEOUT_MS, &out);
 
-	DV_TRY(dv_process_run(version_argv, MAX_OUTPUT, &out));
+	if (err && err->code == DV_ERROR_NOT_FOUND) {
+		dv_error_destroy(err);
+		return dv_error_new(DV_ERROR_NOT_FOUND,
+				    "%s: no such program: install QEMU (Debian's package qemu-system-x86), or name it with --qemu",
+				    binary);
+	}
+	DV_TRY(err);
 	text = dv_buf_steal_string(&out);
 	if (!text)
 		return dv_error_no_memory();
 	DV_TRY(dv_qemu_version_parse(binary, text, &version));
-	dv_error_destroy(dv_process_run(help_argv, MAX_OUTPUT * 4, &help));
+	err = dv_process_ask(help_argv, MAX_OUTPUT * 4, ANSWER_TIMEOUT_MS, &help);
+	if (err && err->code == DV_ERROR_TIMEOUT)
+		return err;
+	dv_error_destroy(err);
 	options = dv_buf_steal_string(&help);
 	version.plugins = options && strstr(options, "\n-plugin ");
 	*ret = version;

@@ -266,18 +266,29 @@ struct dv_error *dv_process_check(const struct dv_process *process)
 	return check(process, words);
 }
 
-/* Reads until the other end closes. Past the limit it goes on reading and forgets. */
-static void drain(int fd, size_t max_bytes, struct dv_buf *ret)
+/* Reads until the other end closes; false when it has not by then. Past the limit it goes on and forgets. */
+static bool drain(int fd, size_t max_bytes, int timeout_ms, struct dv_buf *ret)
 {
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
 	char bytes[4096];
-	ssize_t got;
+	ssize_t got = 1;
 
-	while ((got = read(fd, bytes, sizeof(bytes))) > 0 || (got < 0 && errno == EINTR))
+	while (got > 0 || (got < 0 && errno == EINTR)) {
+		if (timeout_ms >= 0 && poll(&readable, 1, timeout_ms) == 0)
+			return false;
+		got = read(fd, bytes, sizeof(bytes));
 		if (got > 0 && ret->len + (size_t)got <= max_bytes)
 			dv_buf_append(ret, bytes, (size_t)got);
+	}
+	return true;
 }
 
 struct dv_error *dv_process_run(char *const *argv, size_t max_bytes, struct dv_buf *ret)
+{
+	return dv_process_ask(argv, max_bytes, -1, ret);
+}
+
+struct dv_error *dv_process_ask(char *const *argv, size_t max_bytes, int timeout_ms, struct dv_buf *ret)
 {
 	_cleanup_close_ int out = -1;
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
@@ -296,7 +307,11 @@ struct dv_error *dv_process_run(char *const *argv, size_t max_bytes, struct dv_b
 	close(ends[1]);
 	if (err)
 		return err;
-	drain(out, max_bytes, &text);
+	if (!drain(out, max_bytes, timeout_ms, &text)) {
+		dv_process_stop(&process, 0);
+		dv_process_deinit(&process);
+		return dv_error_new(DV_ERROR_TIMEOUT, "%s %s: nothing said in %d s", argv[0], argv[1] ?: "", timeout_ms / 1000);
+	}
 	err = dv_process_wait(&process, -1, &ended);
 	if (!err && !text.failed && ret)
 		dv_buf_append(ret, text.data, text.len);

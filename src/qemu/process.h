@@ -66,5 +66,8 @@ struct dv_buf;
  * is not more than max_bytes. Errors: as dv_process_start(), and DV_ERROR_EXITED with those words.
  */
 struct dv_error *dv_process_run(char *const *argv, size_t max_bytes, struct dv_buf *ret);
+/* The same of a program that answers at once or never: after timeout_ms with nothing said it is killed.
+ * DV_ERROR_TIMEOUT. */
+struct dv_error *dv_process_ask(char *const *argv, size_t max_bytes, int timeout_ms, struct dv_buf *ret);
 
 #endif

@@ -109,8 +109,7 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	return NULL;
 }
 
-/* QEMU's own last words are better than err, which they replace. */
-static struct dv_error *why_exited(struct dv_machine *m, struct dv_error *err)
+struct dv_error *dv_machine_why_exited(struct dv_machine *m, struct dv_error *err)
 {
 	bool ended = false;
 	struct dv_error *better = dv_process_wait(&m->process, 5000, &ended);
@@ -133,7 +132,7 @@ static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 
 		if (!err) {
 			err = dv_qmp_create(fd, START_TIMEOUT_MS, &m->qmp);
-			return err && err->code == DV_ERROR_EXITED ? why_exited(m, err) : err;
+			return err && err->code == DV_ERROR_EXITED ? dv_machine_why_exited(m, err) : err;
 		}
 		if (err->code != DV_ERROR_TIMEOUT || waited_ms >= START_TIMEOUT_MS)
 			return err;

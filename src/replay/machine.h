@@ -64,6 +64,9 @@ char *dv_machine_status_path(const struct dv_machine *machine);
 /* Asks QEMU to quit and waits for its end; kills it after timeout_ms. Errors: as dv_process_check(). */
 struct dv_error *dv_machine_quit(struct dv_machine *machine, int timeout_ms);
 
+/* err, which is DV_ERROR_EXITED, or in its place QEMU's own last words. */
+struct dv_error *dv_machine_why_exited(struct dv_machine *machine, struct dv_error *err);
+
 /* icount now, and whether the vCPU runs ("running", "paused", "shutdown"...: a static or kept string). */
 struct dv_error *dv_machine_where(struct dv_machine *machine, uint64_t *ret_icount, char ret_status[32]);
 

@@ -168,7 +168,7 @@ struct dv_error *dv_replay_where(struct dv_replay *replay, struct dv_where *ret)
 	return NULL;
 }
 
-struct dv_error *dv_replay_seek(struct dv_replay *replay, uint64_t icount, uint64_t rip, struct dv_where *ret)
+static struct dv_error *seek_exactly(struct dv_replay *replay, uint64_t icount, uint64_t rip, struct dv_where *ret)
 {
 	uint64_t end = dv_recording_last_icount(replay->recording);
 	struct dv_where where;
@@ -191,4 +191,14 @@ struct dv_error *dv_replay_seek(struct dv_replay *replay, uint64_t icount, uint6
 	}
 	*ret = where;
 	return NULL;
+}
+
+struct dv_error *dv_replay_seek(struct dv_replay *replay, uint64_t icount, uint64_t rip, struct dv_where *ret)
+{
+	struct dv_error *err = seek_exactly(replay, icount, rip, ret);
+
+	if (!err || err->code != DV_ERROR_EXITED)
+		return err;
+	return dv_error_prefix(dv_machine_why_exited(&replay->machine, err),
+			       "QEMU ended on the way to %" PRIu64 " from %" PRIu64, icount, replay->started_icount);
 }

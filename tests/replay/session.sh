@@ -39,8 +39,12 @@ with_disk() {
 		net_failover virtio_net) n=10 name module
 	mkdir -p more/modules files root
 	for name in "${names[@]}"; do
-		module=$(find "$DEJAVIEW_TEST_KERNELS/$series/modules" -name "$name.ko")
-		[[ -z $module ]] || cp "$module" "more/modules/$((n += 1))-$name.ko"
+		module=$(find "$DEJAVIEW_TEST_KERNELS/$series/modules" -name "$name.ko*")
+		n=$((n + 1))
+		case $module in
+		*.xz) xz -dc "$module" >"more/modules/$n-$name.ko" ;;
+		*.ko) cp "$module" "more/modules/$n-$name.ko" ;;
+		esac
 	done
 	zcat "$initrd" | (cd more && cpio -i --quiet --to-stdout init) >more/demo-init
 	cp "$here/disk.init" more/init

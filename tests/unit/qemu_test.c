@@ -597,7 +597,8 @@ TEST(versions)
 	CHECK_ERROR(dv_qemu_version_parse("ls", "ls (GNU coreutils) 9.1\nx", &version), DV_ERROR_FORMAT,
 		    "ls is no QEMU system emulator: -version says \"ls (GNU coreutils) 9.1\"");
 	CHECK_ERROR(dv_qemu_probe("/no/such/qemu", &version), DV_ERROR_NOT_FOUND,
-		    "/no/such/qemu: no such program");
+		    "/no/such/qemu: no such program: install QEMU (Debian's package qemu-system-x86), or name it with "
+		    "--qemu");
 }
 
 static struct dv_process_options shell(char *const *argv)
