@@ -13,7 +13,7 @@
 
 enum { TRACE_PACKET = 1 };
 enum {
-	PACKET_CLOCK_SNAPSHOT = 6, PACKET_TIMESTAMP = 8, PACKET_SEQUENCE = 10, PACKET_TRACK_EVENT = 11,
+	PACKET_FTRACE = 1, PACKET_PROCESS_TREE = 2, PACKET_PROCESS_STATS = 9, PACKET_CLOCK_SNAPSHOT = 6, PACKET_TIMESTAMP = 8, PACKET_SEQUENCE = 10, PACKET_TRACK_EVENT = 11,
 	PACKET_INTERNED = 12, PACKET_FLAGS = 13, PACKET_STATE_CLEARED = 41, PACKET_PROCESS_DESCRIPTOR = 43,
 	PACKET_THREAD_DESCRIPTOR = 44, PACKET_COMPRESSED = 50, PACKET_CLOCK = 58, PACKET_DEFAULTS = 59,
 	PACKET_TRACK_DESCRIPTOR = 60,
@@ -641,6 +641,10 @@ static struct dv_error *take_packet(struct importer *im, struct dv_cursor c)
 			p.clock = (uint32_t)f.value, p.has_clock = true;
 		else if (f.number == PACKET_TRACK_EVENT && f.wire == PROTO_BYTES)
 			p.event = f;
+		else if (f.number == PACKET_FTRACE && f.wire == PROTO_BYTES)
+			im->ftrace_bundles++;
+		else if ((f.number == PACKET_PROCESS_TREE || f.number == PACKET_PROCESS_STATS) && f.wire == PROTO_BYTES)
+			im->process_packets++;
 		else if (f.number == PACKET_COMPRESSED && f.wire == PROTO_BYTES)
 			return take_stream(im, &f);
 	}

@@ -74,6 +74,7 @@ struct importer {
 	struct conversion last;
 	uint32_t snapshots, trace_clock;
 	uint64_t lost_events, failed_clocks, bad_packets;
+	uint64_t ftrace_bundles, process_packets; /* not read */
 };
 
 /* Reads all packets. Malformed ones are counted. Errors: NO_MEMORY, FORMAT when it is no trace at all. */

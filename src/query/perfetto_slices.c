@@ -540,6 +540,9 @@ static bool store_stats(struct maker *m)
 		{strings_put(s, "tokenizer_skipped_packets"), 0, 1, 0, (int64_t)m->im->lost_events},
 		{strings_put(s, "clock_sync_failure"), m->im->failed_clocks ? 2 : 0, 1, 0, (int64_t)m->im->failed_clocks},
 		{strings_put(s, "malformed_packets"), m->im->bad_packets ? 1 : 0, 0, 0, (int64_t)m->im->bad_packets},
+		{strings_put(s, "ftrace_bundles_not_read"), m->im->ftrace_bundles ? 1 : 0, 0, 0, (int64_t)m->im->ftrace_bundles},
+		{strings_put(s, "process_packets_not_read"), m->im->process_packets ? 1 : 0, 0, 0,
+		 (int64_t)m->im->process_packets},
 	};
 
 	return COLUMN_SET(m->c, trace_stats, rows, DV_ARRAY_SIZE(rows));

@@ -623,6 +623,20 @@ TEST(damage_is_told)
 	dv_query_close(q);
 }
 
+/* A track descriptor, an ftrace bundle, a process tree: what is not read is said. */
+TEST(packets_that_are_not_read)
+{
+	static const uint8_t bytes[] = {0x0a, 8, 0xe2, 3, 5, 8, 7, 0x12, 1, 'x', 0x0a, 4, 0x0a, 2, 8, 1, 0x0a, 2, 0x12, 0};
+	const struct dv_query_options options = {.no_cache = true};
+	struct dv_query *q;
+
+	CHECK_OK(dv_query_open_bytes(bytes, sizeof(bytes), "foreign", &options, &q));
+	CHECK_EQ(stat_of(q, "ftrace_bundles_not_read"), 1);
+	CHECK_EQ(stat_of(q, "process_packets_not_read"), 1);
+	CHECK_EQ(stat_of(q, "malformed_packets"), 0);
+	dv_query_close(q);
+}
+
 /* `ulimit -v`: refused with the numbers too, not in the middle of loading. */
 TEST(too_large_for_the_address_space)
 {
