@@ -56,7 +56,7 @@ def run(*args, **more):
     return result.returncode, result.stdout + result.stderr
 
 
-def using(path):
+def using(path, program=''):
     """Processes whose command line or folder names it."""
     found = []
     for proc in glob.glob('/proc/[0-9]*'):
@@ -65,7 +65,7 @@ def using(path):
             state = open(proc + '/stat').read().rsplit(')', 1)[1].split()[0]
         except OSError:
             continue
-        if path in command and state != 'Z' and int(proc[6:]) != os.getpid():
+        if path in command and program in command.split('\0')[0] and state != 'Z' and int(proc[6:]) != os.getpid():
             found.append(int(proc[6:]))
     return found
 
@@ -170,10 +170,10 @@ def killed_it_leaves_no_qemu(folder):
     r = copy(folder, checkpoints=False)
     p = subprocess.Popen([DEJAVIEW, 'seek', r, str(last_icount(r))], stdin=subprocess.DEVNULL,
                          stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not [q for q in using(r) if q != p.pid] and p.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    guest.check([q for q in using(r) if q != p.pid], 'no QEMU was seen')
+    deadline, seen = time.monotonic() + 60, []
+    while not seen and p.poll() is None and time.monotonic() < deadline:
+        seen = using(r, 'qemu-system')  # qemu-img comes before it, and goes
+    guest.check(seen, 'no QEMU was seen')
     p.send_signal(signal.SIGKILL)
     p.wait()
     while using(r) and time.monotonic() < deadline:
