@@ -10,11 +10,11 @@
 #include "query/columns.h"
 
 /* Goes up with every change of columns.def, of a struct in it, or of what loading makes of a trace. */
-#define DV_CACHE_VERSION 3u
+#define DV_CACHE_VERSION 4u
 #define CACHE_MIN_SLICES 1000000u /* fewer are loaded about as quickly as they are mapped */
 #define CACHE_MAX_BYTES (16ull << 30)
 
-/* 32 digits and a NUL: of the size and of samples of the file, its head and its end above all. */
+/* 32 digits and a NUL: of every byte of the file, so that a damaged copy is not taken for what was whole. */
 void cache_identity(const void *data, size_t len, char ret[33]);
 
 /* Fills columns in from the cache. False when it does not have them; whatever is wrong with it is no error. */
