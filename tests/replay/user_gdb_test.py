@@ -28,7 +28,7 @@ def recording(folder):
                         '-append', 'console=ttyS0 panic=-1 quiet'], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
         subprocess.run([DEJAVIEW, 'checkpoint', '--quiet', '--interval', '2s', path], check=True, timeout=300,
-                       stderr=subprocess.DEVNULL)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
 
 
