@@ -2,20 +2,54 @@
 /* Raw events to bytes and back: see spool.h. */
 #include "plugin/spool.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include "plugin/spool_payload.h"
 
 #define EVENT_KINDS (DV_EVENT_MODULE + 1)
 
-/* The first byte: the kind, and */
-#define KIND_MASK     0x0f
-#define NO_SLOT	      0x10 /* a is 0, or of a return on top of the stack */
-#define KNOWN_TARGET  0x20 /* b is in the table, whose index follows; else b follows */
-#define OTHER_CPU     0x40 /* the CPU's number follows */
-#define BACK_IN_TIME  0x80 /* the icount lies before the last one */
+/*
+ * Most events are a short word:
+ *
+ *	31      25 24          16 15    2  1  0
+ *	+---------+--------------+-------+------+
+ *	| distance| icount since | index | kind |	kind: a call, a return or a jump
+ *	+---------+--------------+-------+------+
+ *
+ * or a long one:
+ *
+ *	63      42  41  40         22 21     8  7    6   5    2  1  0
+ *	+---------+----+-------------+--------+----+----+------+------+
+ *	| distance|half| icount since| index  | N  | W  | kind |  3   |
+ *	+---------+----+-------------+--------+----+----+------+------+
+ *
+ * The distance is in words of 8 bytes, to the last slot of that half; a short one's half is that of the last slot.
+ */
+#define FORM_MASK 3u
+#define LONG	  3u
 
-/* The most bytes of an event without what it points to. */
+#define SHORT_INDEX_SHIFT    2
+#define SHORT_ICOUNT_SHIFT   16
+#define SHORT_MAX_SINCE	     0x1ffu
+#define SHORT_DISTANCE_SHIFT 25
+#define SHORT_MAX_DISTANCE   64 /* exclusive, both ways; -SHORT_MAX_DISTANCE: the slot is 0 */
+
+#define KIND_SHIFT     2
+#define KIND_MASK      0x0fu
+#define WIDE	       0x40u /* head, a and b follow instead of all else, then what it points to */
+#define NEW_TARGET     0x80u /* b follows, which was not in the table */
+#define INDEX_SHIFT    8
+#define ICOUNT_SHIFT   22
+#define MAX_SINCE      0x7ffffu
+#define HALF_SHIFT     41
+#define DISTANCE_SHIFT 42
+#define MAX_DISTANCE   ((int64_t)2 << 20) /* as the short one's */
+
+static_assert(DV_EVENT_CALL < LONG && DV_EVENT_RETURN < LONG && DV_EVENT_JUMP < LONG, "short words have two bits for it");
+static_assert(SHORT_INDEX_SHIFT + DV_SPOOL_TABLE_BITS == SHORT_ICOUNT_SHIFT &&
+	      INDEX_SHIFT + DV_SPOOL_TABLE_BITS == ICOUNT_SHIFT, "an index has its room");
+
 #define MAX_EVENT_BYTES 32
 
 static bool has_payload(enum dv_event_kind kind)
@@ -28,72 +62,84 @@ static inline uint32_t table_index(uint64_t target)
 	return (uint32_t)(target * 0x9e3779b97f4a7c15ull >> (64 - DV_SPOOL_TABLE_BITS));
 }
 
-/* Slots are multiples of 8: the distance in words, first those near. */
-static inline uint64_t pack_distance(uint64_t distance)
+/* What both sides know after an event. a: 0 of one that points to something. */
+static inline void note(struct dv_spool_state *s, uint64_t icount, uint64_t a, uint32_t index, uint64_t b)
 {
-	int64_t words = (int64_t)(distance >> 3 | distance << 61);
-
-	return (uint64_t)words << 1 ^ (uint64_t)(words >> 63);
-}
-
-static inline uint64_t unpack_distance(uint64_t packed)
-{
-	uint64_t words = packed >> 1 ^ -(packed & 1);
-
-	return words << 3 | words >> 61;
+	s->icount = icount;
+	if (a) {
+		s->half = a >> 63;
+		s->slots[s->half] = a;
+	}
+	s->table[index] = b;
 }
 
 /* ---- writing ---- */
 
-static inline uint8_t *put_varint(uint8_t *p, uint64_t value)
+static inline uint8_t *put_u32(uint8_t *p, uint32_t word)
 {
-	while (value >= 0x80) {
-		*p++ = (uint8_t)(value | 0x80);
-		value >>= 7;
-	}
-	*p++ = (uint8_t)value;
+	memcpy(p, &word, sizeof(word));
+	return p + sizeof(word);
+}
+
+static inline uint8_t *put_u64(uint8_t *p, uint64_t word)
+{
+	memcpy(p, &word, sizeof(word));
+	return p + sizeof(word);
+}
+
+static uint8_t *put_wide(struct dv_spool_state *s, uint8_t *p, const struct dv_event *e)
+{
+	enum dv_event_kind kind = dv_event_kind(e);
+	uint64_t a = has_payload(kind) ? 0 : e->a;
+
+	p = put_u64(p, (uint64_t)kind << KIND_SHIFT | WIDE | LONG);
+	p = put_u64(p, e->head);
+	p = put_u64(p, a);
+	p = put_u64(p, e->b);
+	note(s, dv_event_icount(e), a, table_index(e->b), e->b);
 	return p;
 }
 
-static uint8_t *put_event(struct dv_spool_state *s, uint8_t *p, const struct dv_event *e)
+static uint8_t *put_long(struct dv_spool_state *s, uint8_t *p, const struct dv_event *e, uint64_t since, int64_t distance)
+{
+	uint32_t index = table_index(e->b);
+	uint64_t word = (uint64_t)dv_event_kind(e) << KIND_SHIFT | LONG | since << ICOUNT_SHIFT | e->a >> 63 << HALF_SHIFT;
+
+	/* Another CPU, and a step back in time, are a long time. */
+	if (since > MAX_SINCE || (e->a && (distance <= -MAX_DISTANCE || distance >= MAX_DISTANCE)))
+		return put_wide(s, p, e);
+	word |= (uint64_t)index << INDEX_SHIFT | (uint64_t)(e->a ? distance : -MAX_DISTANCE) << DISTANCE_SHIFT;
+	if (s->table[index] == e->b) {
+		p = put_u64(p, word);
+	} else {
+		p = put_u64(p, word | NEW_TARGET);
+		p = put_u64(p, e->b);
+	}
+	note(s, s->icount + since, e->a, index, e->b);
+	return p;
+}
+
+/* In words; one that is no multiple of 8 is far. */
+static inline int64_t slot_distance(uint64_t bytes)
+{
+	return bytes & 7 ? MAX_DISTANCE : (int64_t)bytes >> 3;
+}
+
+static inline uint8_t *put_event(struct dv_spool_state *s, uint8_t *p, const struct dv_event *e)
 {
 	enum dv_event_kind kind = dv_event_kind(e);
-	uint64_t icount = dv_event_icount(e), a = has_payload(kind) ? 0 : e->a;
+	uint64_t since = (e->head ^ (uint64_t)kind << 56) - s->icount, half = e->a >> 63;
+	int64_t distance = slot_distance(e->a - s->slots[half]);
+	int64_t near = e->a ? distance : -SHORT_MAX_DISTANCE;
 	uint32_t index = table_index(e->b);
-	uint8_t *first = p++, flags = (uint8_t)kind;
+	bool is_short = (uint64_t)(near + SHORT_MAX_DISTANCE) < 2 * SHORT_MAX_DISTANCE && since <= SHORT_MAX_SINCE;
 
-	if (__builtin_expect(dv_event_cpu(e) != 0, 0)) {
-		flags |= OTHER_CPU;
-		*p++ = (uint8_t)dv_event_cpu(e);
-	}
-	if (__builtin_expect(icount < s->icount, 0)) {
-		flags |= BACK_IN_TIME;
-		p = put_varint(p, s->icount - icount);
-	} else {
-		p = put_varint(p, icount - s->icount);
-	}
-	s->icount = icount;
-	if (kind == DV_EVENT_RETURN ? a == s->stack[s->top % DV_SPOOL_STACK] : !a) {
-		flags |= NO_SLOT;
-	} else {
-		p = put_varint(p, pack_distance(a - s->slot));
-	}
-	if (a)
-		s->slot = a;
-	if (kind == DV_EVENT_RETURN)
-		s->top--;
-	else if (kind == DV_EVENT_CALL)
-		s->stack[++s->top % DV_SPOOL_STACK] = a;
-	if (__builtin_expect(s->table[index] == e->b, 1)) {
-		flags |= KNOWN_TARGET;
-		*p++ = (uint8_t)index;
-		*p++ = (uint8_t)(index >> 8);
-	} else {
-		s->table[index] = e->b;
-		memcpy(p, &e->b, 8);
-		p += 8;
-	}
-	*first = flags;
+	if (__builtin_expect(!is_short || kind >= LONG || s->table[index] != e->b, 0) ||
+	    (e->a && (half != s->half || near == -SHORT_MAX_DISTANCE)))
+		return put_long(s, p, e, since, distance);
+	p = put_u32(p, (uint32_t)kind | index << SHORT_INDEX_SHIFT | (uint32_t)since << SHORT_ICOUNT_SHIFT |
+			       (uint32_t)near << SHORT_DISTANCE_SHIFT);
+	note(s, s->icount + since, e->a, index, e->b);
 	return p;
 }
 
@@ -109,21 +155,40 @@ void dv_spool_put_end(struct dv_buf *to)
 	dv_buf_append(to, (uint32_t[2]){0, 0}, DV_SPOOL_CHUNK_HEADER_BYTES);
 }
 
+/* Those before the first one that points to something: how many. */
+static size_t put_plain(struct dv_spool_state *state, struct dv_buf *to, const struct dv_event *events, size_t count)
+{
+	uint8_t *first = dv_buf_reserve(to, count * MAX_EVENT_BYTES), *p = first;
+	size_t i = 0;
+
+	for (; i < count && !has_payload(dv_event_kind(&events[i])); i++) {
+		if (first)
+			p = put_event(state, p, &events[i]);
+	}
+	to->len += (size_t)(p - first);
+	return i;
+}
+
+static void put_pointing(struct dv_spool_state *state, struct dv_buf *to, const struct dv_event *event)
+{
+	uint8_t *p = dv_buf_reserve(to, MAX_EVENT_BYTES);
+
+	if (p)
+		to->len += (size_t)(put_wide(state, p, event) - p);
+	spool_put_payload(to, event);
+	dv_spool_free_payload(event);
+}
+
 void dv_spool_put(struct dv_spool_state *state, struct dv_buf *to, const struct dv_event *events, size_t count)
 {
-	size_t header = to->len;
+	size_t header = to->len, i = 0;
 	uint32_t words[2] = {0, (uint32_t)count};
 
 	dv_buf_append(to, words, sizeof(words));
-	for (size_t i = 0; i < count; i++) {
-		uint8_t *p = dv_buf_reserve(to, MAX_EVENT_BYTES);
-
-		if (p)
-			to->len += (size_t)(put_event(state, p, &events[i]) - p);
-		if (__builtin_expect(has_payload(dv_event_kind(&events[i])), 0)) {
-			spool_put_payload(to, &events[i]);
-			dv_spool_free_payload(&events[i]);
-		}
+	while (i < count) {
+		i += put_plain(state, to, events + i, count - i);
+		if (i < count)
+			put_pointing(state, to, &events[i++]);
 	}
 	if (to->failed)
 		return;
@@ -160,54 +225,65 @@ static struct dv_error *damaged(void)
 	return dv_error_new(DV_ERROR_FORMAT, "spool: an event that is none");
 }
 
-/* a and b of an event whose flags, CPU and time are known. */
-static struct dv_error *get_words(struct dv_spool_state *s, struct dv_cursor *c, uint8_t flags, struct dv_event *e)
+static struct dv_error *get_wide(struct dv_spool_state *s, struct dv_cursor *c, enum dv_event_kind kind,
+				 struct dv_event *ret)
 {
-	enum dv_event_kind kind = flags & KIND_MASK;
-	uint32_t index;
+	struct dv_event e = {.head = dv_cursor_u64(c)};
 
-	if (!(flags & NO_SLOT))
-		e->a = s->slot + unpack_distance(dv_cursor_varint(c));
-	else
-		e->a = kind == DV_EVENT_RETURN ? s->stack[s->top % DV_SPOOL_STACK] : 0;
-	if (e->a)
-		s->slot = e->a;
-	if (kind == DV_EVENT_RETURN)
-		s->top--;
-	else if (kind == DV_EVENT_CALL)
-		s->stack[++s->top % DV_SPOOL_STACK] = e->a;
-	if (flags & KNOWN_TARGET) {
-		index = dv_cursor_u16(c);
-		if (index >> DV_SPOOL_TABLE_BITS)
-			return damaged();
-		e->b = s->table[index];
-	} else {
-		e->b = dv_cursor_u64(c);
-		s->table[table_index(e->b)] = e->b;
-	}
-	return NULL;
-}
-
-static struct dv_error *get_event(struct dv_spool_state *s, struct dv_cursor *c, struct dv_event *ret)
-{
-	uint8_t flags = dv_cursor_u8(c), cpu = flags & OTHER_CPU ? dv_cursor_u8(c) : 0;
-	enum dv_event_kind kind = flags & KIND_MASK;
-	uint64_t distance = dv_cursor_varint(c);
-	struct dv_event e = {0};
-
-	if (kind >= EVENT_KINDS)
+	e.a = dv_cursor_u64(c);
+	e.b = dv_cursor_u64(c);
+	if (c->truncated || kind >= EVENT_KINDS || kind != dv_event_kind(&e) || (has_payload(kind) && e.a))
 		return damaged();
-	s->icount = flags & BACK_IN_TIME ? s->icount - distance : s->icount + distance;
-	if (s->icount >> DV_EVENT_ICOUNT_BITS)
-		return damaged();
-	DV_TRY(get_words(s, c, flags, &e));
-	e.head = dv_event_head(kind, cpu, s->icount);
-	if (c->truncated)
-		return damaged();
-	if (__builtin_expect(has_payload(kind), 0))
+	note(s, dv_event_icount(&e), e.a, table_index(e.b), e.b);
+	if (has_payload(kind))
 		DV_TRY(spool_get_payload(c, &e));
 	*ret = e;
 	return NULL;
+}
+
+static inline bool get_narrow(struct dv_spool_state *s, enum dv_event_kind kind, uint64_t since, uint64_t a, uint32_t index,
+			      uint64_t b, struct dv_event *ret)
+{
+	uint64_t icount = s->icount + since;
+
+	if (__builtin_expect(icount >> DV_EVENT_ICOUNT_BITS, 0))
+		return false;
+	note(s, icount, a, index, b);
+	*ret = (struct dv_event){dv_event_head(kind, 0, icount), a, b};
+	return true;
+}
+
+static struct dv_error *get_long(struct dv_spool_state *s, struct dv_cursor *c, struct dv_event *ret)
+{
+	uint64_t word = dv_cursor_u64(c), a = 0, b;
+	enum dv_event_kind kind = word >> KIND_SHIFT & KIND_MASK;
+	uint32_t index = word >> INDEX_SHIFT & ((1u << DV_SPOOL_TABLE_BITS) - 1);
+	int64_t distance = (int64_t)word >> DISTANCE_SHIFT;
+
+	if (word & WIDE)
+		return get_wide(s, c, kind, ret);
+	b = s->table[index];
+	if (word & NEW_TARGET) {
+		b = dv_cursor_u64(c);
+		index = table_index(b);
+	}
+	if (distance != -MAX_DISTANCE)
+		a = s->slots[word >> HALF_SHIFT & 1] + ((uint64_t)distance << 3);
+	if (c->truncated || kind >= EVENT_KINDS || has_payload(kind) ||
+	    !get_narrow(s, kind, word >> ICOUNT_SHIFT & MAX_SINCE, a, index, b, ret))
+		return damaged();
+	return NULL;
+}
+
+static inline bool get_short(struct dv_spool_state *s, uint32_t word, struct dv_event *ret)
+{
+	uint32_t index = word >> SHORT_INDEX_SHIFT & ((1u << DV_SPOOL_TABLE_BITS) - 1);
+	int32_t distance = (int32_t)word >> SHORT_DISTANCE_SHIFT;
+	uint64_t a = s->slots[s->half] + ((uint64_t)(int64_t)distance << 3);
+
+	if (distance == -SHORT_MAX_DISTANCE)
+		a = 0;
+	return get_narrow(s, word & FORM_MASK, word >> SHORT_ICOUNT_SHIFT & SHORT_MAX_SINCE, a, index, s->table[index], ret);
 }
 
 struct dv_error *dv_spool_get(struct dv_spool_state *state, const void *data, size_t len, struct dv_event *ret,
@@ -218,7 +294,17 @@ struct dv_error *dv_spool_get(struct dv_spool_state *state, const void *data, si
 	size_t got = 0;
 
 	while (got < count && !err) {
-		err = get_event(state, &c, &ret[got]);
+		uint32_t word = LONG;
+
+		if (dv_cursor_left(&c) >= sizeof(word))
+			memcpy(&word, c.pos, sizeof(word));
+		if (__builtin_expect((word & FORM_MASK) == LONG, 0)) {
+			err = get_long(state, &c, &ret[got]);
+		} else {
+			c.pos += sizeof(word);
+			if (!get_short(state, word, &ret[got]))
+				err = damaged();
+		}
 		got += !err;
 	}
 	if (!err && dv_cursor_left(&c))

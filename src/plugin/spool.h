@@ -8,9 +8,9 @@
  *	bytes, events		two 32-bit numbers before each chunk, which comes with one write()
  *	0, 0			the end
  *
- * An event is a byte of its kind and flags, how far its icount lies from the one before, and its two words: a
- * stack slot by its distance from the last one (a return's is mostly the one that is on top of a small stack), a
- * code address by its place in a table of those that came before. What an event points to follows it.
+ * An event is one word of 32 or 64 bits: its kind, how far its icount lies from the one before, its stack slot by the
+ * distance from the last one of its half of the address space, a code address by its place in a table of those that
+ * came before. What does not fit follows the word, and what the event points to.
  */
 #ifndef DV_PLUGIN_SPOOL_H
 #define DV_PLUGIN_SPOOL_H
@@ -18,20 +18,19 @@
 #include "base/buf.h"
 #include "callgraph/event.h"
 
-#define DV_SPOOL_MAGIC 0x314c4f4f50535644ull /* "DVSPOOL1" */
+#define DV_SPOOL_MAGIC 0x324c4f4f50535644ull /* "DVSPOOL2" */
 #define DV_SPOOL_HEADER_BYTES 16
 #define DV_SPOOL_CHUNK_HEADER_BYTES 8
 #define DV_SPOOL_MAX_CHUNK_BYTES (64u << 20)
 #define DV_SPOOL_MAX_CHUNK_EVENTS (1u << 20)
 
-#define DV_SPOOL_TABLE_BITS 13
-#define DV_SPOOL_STACK 256u
+#define DV_SPOOL_TABLE_BITS 14
 
 /* What writer and reader both know of the events so far. A zeroed one is the beginning. */
 struct dv_spool_state {
-	uint64_t icount, slot;
-	uint32_t top; /* of the stack, which goes round */
-	uint64_t stack[DV_SPOOL_STACK];
+	uint64_t icount;
+	uint64_t slots[2]; /* the last of user space, and of the kernel */
+	uint32_t half;	   /* which of them was the last */
 	uint64_t table[1u << DV_SPOOL_TABLE_BITS];
 };
 

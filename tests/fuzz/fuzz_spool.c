@@ -21,7 +21,8 @@ static void check_again(const struct dv_event *events, size_t count)
 	if (n != count || dv_spool_get(reader, bytes.data + DV_SPOOL_CHUNK_HEADER_BYTES, len, again, count))
 		abort();
 	for (size_t i = 0; i < count; i++) {
-		if (again[i].head != events[i].head || again[i].b != events[i].b)
+		if (again[i].head != events[i].head || again[i].b != events[i].b ||
+		    (dv_event_kind(&events[i]) < DV_EVENT_SWITCH && again[i].a != events[i].a))
 			abort();
 		dv_spool_free_payload(&again[i]);
 	}

@@ -157,6 +157,57 @@ TEST(events_come_out_as_they_went_in)
 	dv_buf_deinit(&bytes);
 }
 
+/* Around each limit of a word: what is just short of it, on it and beyond it. */
+TEST(events_of_every_size_come_out)
+{
+	enum { COUNT = 20000 };
+	static const uint64_t edges[] = {0, 1, 2, 0x1f8, 0x1ff, 0x200, 0x208, 0x7ffff, 0x80000, 0xfffff8, 0x1000000, 0x1000008};
+	static const uint64_t bases[] = {0, 8, STACK, 0x7ffe00001000, 1ull << 63, UINT64_MAX - 7};
+	struct dv_event *in = calloc(COUNT, sizeof(*in)), *out = calloc(COUNT, sizeof(*out));
+	struct dv_spool_state *writer = calloc(1, sizeof(*writer)), *reader = calloc(1, sizeof(*reader));
+	struct dv_buf bytes = DV_BUF_INIT;
+	uint64_t icount = 0, seed = 1;
+
+	CHECK(in && out && writer && reader);
+	for (size_t i = 0; i < COUNT; i++) {
+		enum dv_event_kind kind;
+		uint64_t distance;
+
+		seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+		kind = seed >> 60 < 5 ? (enum dv_event_kind)(seed >> 60) : DV_EVENT_CALL;
+		icount += edges[(seed >> 50) % DV_ARRAY_SIZE(edges)];
+		distance = edges[(seed >> 40) % DV_ARRAY_SIZE(edges)];
+		if (seed >> 39 & 1)
+			distance = -distance;
+		in[i] = event(kind, icount, bases[(seed >> 30) % DV_ARRAY_SIZE(bases)] + distance, TEXT + (seed >> 20 & 0x3f));
+	}
+	dv_spool_put(writer, &bytes, in, COUNT);
+	CHECK_OK(dv_spool_get(reader, bytes.data + DV_SPOOL_CHUNK_HEADER_BYTES, bytes.len - DV_SPOOL_CHUNK_HEADER_BYTES, out, COUNT));
+	for (size_t i = 0; i < COUNT; i++)
+		CHECK(in[i].head == out[i].head && in[i].a == out[i].a && in[i].b == out[i].b);
+	dv_buf_deinit(&bytes);
+	free(in);
+	free(out);
+	free(writer);
+	free(reader);
+}
+
+/* A call in a function that is known, and the return from it, four bytes each. */
+TEST(near_events_are_short)
+{
+	struct dv_spool_state *writer = calloc(1, sizeof(*writer));
+	struct dv_buf bytes = DV_BUF_INIT;
+	struct dv_event events[200];
+
+	CHECK(writer);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(events); i++)
+		events[i] = event(i & 1 ? DV_EVENT_RETURN : DV_EVENT_CALL, i * 100, STACK - 8 * (i & 2), TEXT + 64 * (i & 1));
+	dv_spool_put(writer, &bytes, events, DV_ARRAY_SIZE(events));
+	CHECK(bytes.len < 4 * DV_ARRAY_SIZE(events) + 100);
+	dv_buf_deinit(&bytes);
+	free(writer);
+}
+
 TEST(every_damage_is_refused_or_harmless)
 {
 	struct dv_spool_state writer = {0}, *reader = malloc(sizeof(*reader));
