@@ -44,9 +44,9 @@ class Qmp:
             pass
 
 
-def function_at(frame):
-    """The function that a frame is of, whole, not what is inlined in it there."""
-    block = gdb.block_for_pc(frame.pc() - (0 if frame.older() is None or frame.level() == 0 else 1))
+def function_at(pc):
+    """The function that pc is in, whole, not what is inlined in it there."""
+    block = gdb.block_for_pc(pc)
     while block and (not block.function or block.function.symtab is None or is_inlined(block)):
         block = block.superblock
     return block.function if block else None
@@ -60,10 +60,11 @@ def is_inlined(block):
 
 
 def backtrace():
+    """A caller's pc lies behind its call. The frame where the guest stands may have inlined ones below it."""
     frames, frame = [], gdb.newest_frame()
     while frame is not None and frame.is_valid():
         if frame.type() == gdb.NORMAL_FRAME:
-            symbol = function_at(frame)
+            symbol = function_at(frame.pc() - (1 if frames and frame.older() is not None else 0))
             if symbol is None:
                 break
             frames.append([int(symbol.value().address), symbol.linkage_name])

@@ -43,6 +43,15 @@ def last_icount(trace):
     return json.loads(out)['last_icount']
 
 
+def entries(trace, name, count):
+    """First instructions of calls of a function, spread over the trace."""
+    out = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'query', '--json', trace,
+                          f"select ts from slice where name = '{name}' order by ts"], check=True, capture_output=True,
+                         text=True).stdout
+    starts = [row['ts'] for row in json.loads(out)]
+    return starts[::max(1, len(starts) // count)][:count]
+
+
 def link_address(vmlinux, name):
     for line in subprocess.run(['nm', vmlinux], check=True, capture_output=True, text=True).stdout.splitlines():
         fields = line.split()
@@ -99,10 +108,13 @@ def gdb_sees_the_same_stacks(folder):
     # From everywhere: each stretch of the recording gives some.
     stretches = 6 * WANTED
     icounts = sorted({rng.randrange(end * i // stretches, end * (i + 1) // stretches) for i in range(stretches)})
+    # And where a function with another inlined at its very start begins.
+    icounts = sorted({*icounts, *(first := entries(trace, 'strstr', 5))})
+    guest.check(first, 'the boot calls no strstr')
     stacks, start = open_slices(trace, icounts)
     slide = start - link_address(vmlinux, 'start_kernel')
     kernel = [i for i in icounts if i in stacks and stacks[i][-1][1] >> 63 and len(stacks[i]) > 2]
-    chosen = sorted(rng.sample(kernel, min(len(kernel), 2 * WANTED)))
+    chosen = sorted({*rng.sample(kernel, min(len(kernel), 2 * WANTED)), *first})
     rows = backtraces(m, folder, chosen, vmlinux=vmlinux, slide=slide)
     compared = [r for r in rows if r.get('frames')]
     depths = sorted(len(r['frames']) for r in compared)
