@@ -129,7 +129,7 @@ uint64_t thread_cpu_until(const struct columns *c, uint32_t utid, uint64_t ts)
 	const struct spell_row *spells = &c->spells[thread->first_spell];
 	uint32_t low = 0, high = thread->spells;
 
-	if (!c->n_spells)
+	if (!columns_know_cpu(c))
 		return ts;
 	/* The last spell that starts at ts or before. */
 	while (low < high) {
@@ -153,7 +153,7 @@ uint64_t slice_cpu(const struct columns *c, uint32_t id)
 
 	if (end == UINT64_MAX)
 		end = c->last_icount > start ? c->last_icount : start;
-	if (track->utid == DV_QUERY_NONE || !c->n_spells)
+	if (track->utid == DV_QUERY_NONE || !columns_know_cpu(c))
 		return end - start;
 	from = thread_cpu_until(c, track->utid, start);
 	until = thread_cpu_until(c, track->utid, end);

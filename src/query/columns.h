@@ -79,6 +79,13 @@ struct spell_row {
 	uint32_t is_open, unused;     /* the last of its CPU: not known to have ended */
 };
 
+struct state_row {
+	uint64_t start, end; /* end UINT64_MAX: not ended */
+	uint32_t utid, cpu;  /* cpu: DV_QUERY_NONE while off the CPU */
+	uint32_t state;	     /* a string; 0: not known */
+	uint32_t waker, waker_row, in_interrupt; /* DV_QUERY_NONE: not known */
+};
+
 struct console_row {
 	uint64_t icount;
 	uint32_t utid, level, source, text;
@@ -112,6 +119,9 @@ struct trace_stat_row {
 	uint32_t name, severity, source, unused;
 	int64_t value;
 };
+
+enum { STAT_INFO, STAT_DATA_LOSS, STAT_ERROR };
+enum { STAT_TRACE, STAT_ANALYSIS };
 
 struct mapping_row {
 	uint64_t start, end, offset, icount, to_icount; /* ends: exclusive; to_icount UINT64_MAX: it lasts */
@@ -220,6 +230,11 @@ static inline const char *column_string(const struct columns *c, uint32_t offset
 
 /* The first slice that starts at ts or later; n when there is none. */
 uint32_t first_slice_at(const struct columns *c, uint64_t ts);
+/* Whether what a slice ran is less than how long it took. Other traces' times are the clock's all the same. */
+static inline bool columns_know_cpu(const struct columns *c)
+{
+	return c->n_spells && c->is_dejaview;
+}
 /* What a thread ran until ts. Without switches in the trace: ts itself. */
 uint64_t thread_cpu_until(const struct columns *c, uint32_t utid, uint64_t ts);
 /* What a slice's thread ran in it. */

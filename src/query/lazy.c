@@ -11,6 +11,7 @@ struct lazy {
 	_Atomic(uint32_t *) sched_by_ts;
 	struct by_function made_by_function;
 	struct states made_states;
+	struct state_row *own_states; /* where they are no column */
 };
 
 struct dv_error *lazy_create(struct lazy **ret)
@@ -30,7 +31,7 @@ void lazy_destroy(struct lazy *lazy, const struct columns *c)
 		return;
 	column_free(lazy->made_by_function.ids, c->n, sizeof(uint32_t));
 	free(lazy->made_by_function.first);
-	free(lazy->made_states.v);
+	free(lazy->own_states);
 	free(atomic_load(&lazy->sched_by_ts));
 	pthread_mutex_destroy(&lazy->lock);
 	free(lazy);
@@ -78,7 +79,7 @@ const struct by_function *query_by_function(const struct dv_query *q)
 
 static int by_start(const void *a, const void *b)
 {
-	const struct state *x = a, *y = b;
+	const struct state_row *x = a, *y = b;
 
 	if (x->start != y->start)
 		return x->start < y->start ? -1 : 1;
@@ -87,33 +88,43 @@ static int by_start(const void *a, const void *b)
 
 static bool add_states(const struct columns *c, uint32_t utid, void *states)
 {
-	VEC(struct state) *v = states;
+	VEC(struct state_row) *v = states;
 	const struct thread_row *t = &c->threads[utid];
 	const struct spell_row *spells = c->spells + t->first_spell;
 
 	for (uint32_t i = 0; i < t->spells; i++) {
 		uint64_t until = i + 1 < t->spells ? spells[i + 1].start : t->end;
-		struct state *s = vec_add(v);
+		struct state_row row = {.start = spells[i].start, .end = spells[i].is_open ? UINT64_MAX : spells[i].end,
+					.utid = utid, .cpu = spells[i].cpu, .waker = DV_QUERY_NONE,
+					.waker_row = DV_QUERY_NONE, .in_interrupt = DV_QUERY_NONE}, *s = vec_add(v);
 
 		if (!s)
 			return false;
-		*s = (struct state){spells[i].start, spells[i].is_open ? UINT64_MAX : spells[i].end, utid, spells[i].cpu, 0};
+		*s = row;
 		if (spells[i].is_open || until == spells[i].end)
 			continue;
+		row.start = spells[i].end;
+		row.end = until;
+		row.cpu = DV_QUERY_NONE;
+		row.state = spells[i].end_state;
 		s = vec_add(v);
 		if (!s)
 			return false;
-		*s = (struct state){spells[i].end, until, utid, DV_QUERY_NONE, spells[i].end_state};
+		*s = row;
 	}
 	return true;
 }
 
 /* Idle tasks have no states but running, as in Perfetto. */
-static bool make_states(const struct columns *c, struct states *ret)
+static bool make_states(const struct columns *c, struct lazy *lazy)
 {
-	VEC(struct state) v = {0};
+	VEC(struct state_row) v = {0};
 	bool good = true;
 
+	if (!c->is_dejaview) {
+		lazy->made_states = (struct states){c->states, c->n_states};
+		return true;
+	}
 	for (uint32_t i = 0; i < c->n_threads && good; i++) {
 		if (!c->threads[i].is_idle)
 			good = add_states(c, i, &v);
@@ -124,7 +135,8 @@ static bool make_states(const struct columns *c, struct states *ret)
 	}
 	if (v.n)
 		qsort(v.v, v.n, sizeof(*v.v), by_start);
-	*ret = (struct states){v.v, v.n};
+	lazy->own_states = v.v;
+	lazy->made_states = (struct states){v.v, v.n};
 	return true;
 }
 
@@ -136,7 +148,7 @@ const struct states *query_states(const struct dv_query *q)
 	if (states)
 		return states;
 	pthread_mutex_lock(&lazy->lock);
-	if (!atomic_load(&lazy->states) && make_states(&q->c, &lazy->made_states))
+	if (!atomic_load(&lazy->states) && make_states(&q->c, lazy))
 		atomic_store(&lazy->states, &lazy->made_states);
 	pthread_mutex_unlock(&lazy->lock);
 	return atomic_load(&lazy->states);

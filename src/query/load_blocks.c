@@ -174,20 +174,18 @@ static uint64_t skipped_bytes(const struct pass *p)
 /* What the table `stats` says. Where Perfetto has a name for it, it is that. */
 static struct dv_error *store_stats(struct pass *p)
 {
-	enum { INFO, DATA_LOSS };
-	enum { TRACE, ANALYSIS };
 	struct strings *s = &p->l->strings;
 	const struct dv_trace_metadata *m = dv_trace_reader_metadata(p->r);
 	uint32_t damaged = (uint32_t)dv_trace_reader_block_count(p->r) - p->block_count;
 	bool is_damaged = damaged || dv_trace_reader_damage(p->r);
 	const struct trace_stat_row rows[] = {
-		{strings_put(s, "blocks_damaged"), damaged ? DATA_LOSS : INFO, TRACE, 0, damaged},
-		{strings_put(s, "bytes_skipped"), is_damaged ? DATA_LOSS : INFO, TRACE, 0,
+		{strings_put(s, "blocks_damaged"), damaged ? STAT_DATA_LOSS : STAT_INFO, STAT_TRACE, 0, damaged},
+		{strings_put(s, "bytes_skipped"), is_damaged ? STAT_DATA_LOSS : STAT_INFO, STAT_TRACE, 0,
 		 is_damaged ? (int64_t)skipped_bytes(p) : 0},
-		{strings_put(s, "trace_unfinished"), m->finished ? INFO : DATA_LOSS, TRACE, 0, !m->finished},
+		{strings_put(s, "trace_unfinished"), m->finished ? STAT_INFO : STAT_DATA_LOSS, STAT_TRACE, 0, !m->finished},
 		/* Returns out of calls made before the trace began, and calls that have not returned at its end. */
-		{strings_put(s, "misplaced_end_event"), INFO, ANALYSIS, 0, (int64_t)p->misplaced_ends},
-		{strings_put(s, "slices_unfinished"), INFO, ANALYSIS, 0, (int64_t)p->open_slices},
+		{strings_put(s, "misplaced_end_event"), STAT_INFO, STAT_ANALYSIS, 0, (int64_t)p->misplaced_ends},
+		{strings_put(s, "slices_unfinished"), STAT_INFO, STAT_ANALYSIS, 0, (int64_t)p->open_slices},
 	};
 
 	return COLUMN_SET(p->c, trace_stats, rows, DV_ARRAY_SIZE(rows)) ? NULL : dv_error_no_memory();

@@ -1,208 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Events of a Perfetto trace to columns: tracks, stacks of slices, args, flows, counters. */
+/* Events of a Perfetto trace to columns: stacks of slices, args, flows, counters; and all of it together. */
 #include <string.h>
 #include "query/finish.h"
-#include "query/perfetto.h"
+#include "query/perfetto_make.h"
 
-#define MAX_PARENTS 64
-#define GLOBAL_TRACK_UUID 0
-
-struct open_slice {
-	uint32_t id, name, category;
-};
-
-struct track_state {
-	uint64_t counter_bits; /* of an incremental counter: its value so far */
-	VEC(struct open_slice) stack;
-};
-
-struct maker {
-	struct importer *im;
-	struct columns *c;
-	VEC(struct thread_row) threads;
-	VEC(struct process_row) processes;
-	VEC(struct track_row) tracks;
-	VEC(struct track_state) states; /* by track */
-	VEC(struct function_row) functions;
-	VEC(uint64_t) start;
-	VEC(uint32_t) dur;
-	VEC(uint32_t) call;
-	VEC(uint16_t) depth;
-	VEC(uint32_t) track;
-	VEC(uint32_t) parent;
-	VEC(uint64_t) child_dur;
-	VEC(struct big_value) big_dur;
-	VEC(struct slice_args_row) slice_args;
-	VEC(struct args_row) args;
-	VEC(struct flow_row) flows;
-	VEC(struct counter_row) counters;
-	struct dv_map upids, utids, tracks_by_uuid, by_thread, by_process, by_name, flow_ends;
-	uint32_t sets;
-	uint64_t misplaced_ends;
-};
-
-/* Processes, threads, tracks */
-
-static bool thread_of(struct maker *m, int64_t pid, int64_t tid, uint32_t *ret);
-
-/* A process that is new has a main thread, as in Perfetto. */
-static bool process_of(struct maker *m, int64_t pid, uint32_t *ret)
-{
-	uint32_t utid;
-
-	uint64_t *known = dv_map_put(&m->upids, (uint64_t)pid);
-	struct process_row *row;
-
-	if (!known)
-		return false;
-	if (!*known) {
-		row = vec_add(&m->processes);
-		if (!row)
-			return false;
-		*row = (struct process_row){.pid = pid, .start = UINT64_MAX, .end = UINT64_MAX, .parent = DV_QUERY_NONE};
-		*ret = (uint32_t)(*known = m->processes.n) - 1;
-		return thread_of(m, pid, pid, &utid);
-	}
-	*ret = (uint32_t)*known - 1;
-	return true;
-}
-
-static bool thread_of(struct maker *m, int64_t pid, int64_t tid, uint32_t *ret)
-{
-	struct thread_row *row;
-	uint64_t *known;
-	uint32_t upid;
-
-	/* The process first: making it may make the thread. */
-	if (!process_of(m, pid, &upid))
-		return false;
-	known = dv_map_put(&m->utids, dv_hash64((uint64_t)pid * 0x9e3779b97f4a7c15ull) ^ (uint64_t)tid);
-	if (!known)
-		return false;
-	if (!*known) {
-		row = vec_add(&m->threads);
-		if (!row)
-			return false;
-		*row = (struct thread_row){.tid = tid, .start = UINT64_MAX, .end = UINT64_MAX, .upid = upid,
-					   .track = DV_QUERY_NONE, .is_main = pid == tid, .is_idle = !tid && !pid,
-					   .creator = DV_QUERY_NONE};
-		*known = m->threads.n;
-	}
-	*ret = (uint32_t)*known - 1;
-	return true;
-}
-
-static const struct descriptor *descriptor(const struct maker *m, uint64_t uuid)
-{
-	const uint64_t *known = dv_map_get(&m->im->by_uuid, uuid);
-
-	return known && *known ? &m->im->descriptors.v[*known - 1] : NULL;
-}
-
-/* The nearest thread or process that a track belongs to, itself first. */
-static const struct descriptor *scope_of(const struct maker *m, const struct descriptor *d)
-{
-	for (int i = 0; d && i < MAX_PARENTS; i++) {
-		if (d->has_thread || d->has_process)
-			return d;
-		d = d->has_parent ? descriptor(m, d->parent_uuid) : NULL;
-	}
-	return NULL;
-}
-
-static bool add_track(struct maker *m, const struct track_row *row, uint32_t *ret)
-{
-	struct track_row *track = vec_add(&m->tracks);
-	struct track_state *state = vec_add(&m->states);
-
-	if (!track || !state)
-		return false;
-	*track = *row;
-	*state = (struct track_state){0};
-	*ret = (uint32_t)m->tracks.n - 1;
-	return true;
-}
-
-static bool fill_scope(struct maker *m, const struct descriptor *scope, struct track_row *row)
-{
-	if (!scope)
-		return true;
-	if (!scope->has_thread) {
-		row->type = DV_TRACK_PROCESS;
-		return process_of(m, scope->pid, &row->upid);
-	}
-	row->type = DV_TRACK_THREAD;
-	if (!thread_of(m, scope->pid, scope->tid, &row->utid))
-		return false;
-	row->upid = m->threads.v[row->utid].upid;
-	return true;
-}
-
-/* A thread has one track, however often it was described; so has a process. */
-static bool track_of(struct maker *m, uint64_t uuid, int depth, uint32_t *ret)
-{
-	const struct descriptor *d = descriptor(m, uuid), *scope = scope_of(m, d);
-	struct track_row row = {.uuid = uuid, .parent = DV_QUERY_NONE, .type = DV_TRACK_GLOBAL, .utid = DV_QUERY_NONE,
-				.upid = DV_QUERY_NONE};
-	uint64_t *known = dv_map_get(&m->tracks_by_uuid, uuid), *shared = NULL;
-
-	if (known && *known) {
-		*ret = (uint32_t)*known - 1;
-		return true;
-	}
-	if (!fill_scope(m, scope, &row))
-		return false;
-	row.is_counter = d && d->has_counter;
-	if (d && d == scope && !row.is_counter)
-		shared = d->has_thread ? dv_map_put(&m->by_thread, row.utid) : dv_map_put(&m->by_process, row.upid);
-	if (d && d == scope && !row.is_counter && !shared)
-		return false;
-	if (d) {
-		row.name = d->name;
-		row.counter_unit = d->unit;
-	}
-	if (d && d->has_parent && d != scope && depth < MAX_PARENTS && descriptor(m, d->parent_uuid) &&
-	    !track_of(m, d->parent_uuid, depth + 1, &row.parent))
-		return false;
-	if (shared && *shared)
-		*ret = (uint32_t)*shared - 1;
-	else if (!add_track(m, &row, ret))
-		return false;
-	if (shared)
-		*shared = *ret + 1ull;
-	if (shared && d->has_thread && m->threads.v[row.utid].track == DV_QUERY_NONE)
-		m->threads.v[row.utid].track = *ret;
-	known = dv_map_put(&m->tracks_by_uuid, uuid);
-	if (known)
-		*known = *ret + 1ull;
-	return known;
-}
-
-static bool name_all(struct maker *m)
-{
-	for (size_t i = 0; i < m->im->descriptors.n; i++) {
-		const struct descriptor *d = &m->im->descriptors.v[i];
-		uint32_t row, track;
-
-		if (!track_of(m, d->uuid, 0, &track))
-			return false;
-		if (d->has_thread) {
-			if (!thread_of(m, d->pid, d->tid, &row))
-				return false;
-			if (d->thread_name)
-				m->threads.v[row].name = d->thread_name;
-		}
-		if (d->has_process) {
-			if (!process_of(m, d->pid, &row))
-				return false;
-			if (d->process_name)
-				m->processes.v[row].name = d->process_name;
-			if (d->cmdline)
-				m->processes.v[row].cmdline = d->cmdline;
-		}
-	}
-	return true;
-}
 
 /* Slices */
 
@@ -347,30 +148,44 @@ static bool end_slice(struct maker *m, const struct event *e, uint32_t track)
 	return true;
 }
 
-static bool add_counter(struct maker *m, const struct event *e, uint32_t track)
+static bool put_counter(struct maker *m, uint64_t ts, uint32_t track, double value)
 {
-	const struct descriptor *d = descriptor(m, e->track_uuid);
 	struct counter_row *row = vec_add(&m->counters);
-	struct track_state *t = &m->states.v[track];
-	double value, before;
 
 	if (!row)
 		return false;
+	*row = (struct counter_row){.ts = ts, .track = track};
+	memcpy(&row->value_bits, &value, sizeof(value));
+	return true;
+}
+
+static bool add_counter(struct maker *m, const struct event *e, uint32_t track)
+{
+	const uint64_t *known = dv_map_get(&m->im->by_uuid, e->track_uuid);
+	const struct descriptor *d = known && *known ? &m->im->descriptors.v[*known - 1] : NULL;
+	struct track_state *t = &m->states.v[track];
+	double value, before;
+
 	memcpy(&value, &e->value_bits, sizeof(value));
 	memcpy(&before, &t->counter_bits, sizeof(before));
 	value = value * (d && d->factor ? d->factor : 1) + (d && d->is_incremental ? before : 0);
 	memcpy(&t->counter_bits, &value, sizeof(value));
-	*row = (struct counter_row){.ts = e->ts, .track = track};
-	memcpy(&row->value_bits, &value, sizeof(value));
 	m->tracks.v[track].is_counter = true;
-	return true;
+	return put_counter(m, e->ts, track, value);
+}
+
+static bool add_process_counter(struct maker *m, const struct task_event *t)
+{
+	uint32_t track;
+
+	return maker_process_counter(m, t->tid, t->name, &track) && put_counter(m, t->ts, track, (double)t->state);
 }
 
 static bool take_event(struct maker *m, const struct event *e)
 {
 	uint32_t track, id;
 
-	if (!track_of(m, e->track_uuid, 0, &track))
+	if (!maker_track(m, e->track_uuid, &track))
 		return false;
 	switch (e->type) {
 	case EVENT_BEGIN:
@@ -532,17 +347,28 @@ static bool store_clocks(struct maker *m)
 	return c->clocks;
 }
 
+static struct trace_stat_row stat_row(struct maker *m, const char *name, uint32_t severity, uint32_t source, uint64_t value)
+{
+	return (struct trace_stat_row){strings_put(&m->im->l->strings, name), value ? severity : STAT_INFO, source, 0,
+				       (int64_t)value};
+}
+
+/* Where Perfetto has a name for it, it is that. */
 static bool store_stats(struct maker *m)
 {
-	struct strings *s = &m->im->l->strings;
+	const struct importer *im = m->im;
 	const struct trace_stat_row rows[] = {
-		{strings_put(s, "track_event_parser_errors"), 0, 1, 0, (int64_t)m->misplaced_ends},
-		{strings_put(s, "tokenizer_skipped_packets"), 0, 1, 0, (int64_t)m->im->lost_events},
-		{strings_put(s, "clock_sync_failure"), m->im->failed_clocks ? 2 : 0, 1, 0, (int64_t)m->im->failed_clocks},
-		{strings_put(s, "malformed_packets"), m->im->bad_packets ? 1 : 0, 0, 0, (int64_t)m->im->bad_packets},
-		{strings_put(s, "ftrace_bundles_not_read"), m->im->ftrace_bundles ? 1 : 0, 0, 0, (int64_t)m->im->ftrace_bundles},
-		{strings_put(s, "process_packets_not_read"), m->im->process_packets ? 1 : 0, 0, 0,
-		 (int64_t)m->im->process_packets},
+		stat_row(m, "track_event_parser_errors", STAT_INFO, STAT_ANALYSIS, m->misplaced_ends),
+		stat_row(m, "tokenizer_skipped_packets", STAT_INFO, STAT_ANALYSIS, im->lost_events),
+		stat_row(m, "clock_sync_failure", STAT_ERROR, STAT_ANALYSIS, im->failed_clocks),
+		stat_row(m, "malformed_packets", STAT_DATA_LOSS, STAT_TRACE, im->bad_packets),
+		stat_row(m, "ftrace_bundle_tokenizer_errors", STAT_ERROR, STAT_ANALYSIS, im->bad_ftrace),
+		stat_row(m, "ftrace_events_not_read", STAT_INFO, STAT_ANALYSIS, im->unread_ftrace),
+		stat_row(m, "mismatched_sched_switch_tids", STAT_ERROR, STAT_ANALYSIS, m->switches_out_of_step),
+		stat_row(m, "compact_sched_switch_skipped", STAT_INFO, STAT_ANALYSIS, m->switches_skipped),
+		stat_row(m, "compact_sched_waking_skipped", STAT_INFO, STAT_ANALYSIS, m->wakings_skipped),
+		stat_row(m, "task_state_invalid", STAT_ERROR, STAT_ANALYSIS, m->bad_states),
+		stat_row(m, "process_tracker_errors", STAT_ERROR, STAT_ANALYSIS, m->task_errors),
 	};
 
 	return COLUMN_SET(m->c, trace_stats, rows, DV_ARRAY_SIZE(rows));
@@ -553,10 +379,11 @@ static bool store(struct maker *m)
 	struct columns *c = m->c;
 
 	sort_args(m);
+	maker_settle_threads(m);
 	if (m->big_dur.n)
 		qsort(m->big_dur.v, m->big_dur.n, sizeof(*m->big_dur.v), by_id);
 	c->n = (uint32_t)m->start.n;
-	return COLUMN_SET(c, threads, m->threads.v, m->threads.n) && COLUMN_SET(c, processes, m->processes.v, m->processes.n) &&
+	return maker_store_sched(m) && COLUMN_SET(c, threads, m->threads.v, m->threads.n) && COLUMN_SET(c, processes, m->processes.v, m->processes.n) &&
 	       COLUMN_SET(c, tracks, m->tracks.v, m->tracks.n) && sort_functions(m) &&
 	       COLUMN_SET(c, dur, m->dur.v, m->dur.n) && COLUMN_SET(c, call, m->call.v, m->call.n) &&
 	       COLUMN_SET(c, depth, m->depth.v, m->depth.n) && COLUMN_SET(c, track, m->track.v, m->track.n) &&
@@ -566,26 +393,73 @@ static bool store(struct maker *m)
 	       settle(m) && store_clocks(m) && store_stats(m);
 }
 
+static int task_by_time(const void *a, const void *b)
+{
+	const struct task_event *x = a, *y = b;
+
+	if (x->ts != y->ts)
+		return x->ts < y->ts ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+static void find_bounds(struct maker *m)
+{
+	struct importer *im = m->im;
+	uint64_t first = im->events.n ? im->events.v[0].ts : UINT64_MAX;
+	uint64_t last = im->events.n ? im->events.v[im->events.n - 1].ts : 0;
+
+	for (size_t i = 0; i < im->tasks.n; i++) {
+		const struct task_event *t = &im->tasks.v[i];
+
+		if (t->type < TASK_SWITCH || !t->has_time)
+			continue;
+		first = t->ts < first ? t->ts : first;
+		last = t->ts > last ? t->ts : last;
+	}
+	m->c->first_icount = first == UINT64_MAX ? 0 : first;
+	m->c->last_icount = last;
+}
+
+static bool take_task(struct maker *m, const struct task_event *t)
+{
+	if (t->type >= TASK_SWITCH && t->type <= TASK_WAKING_COMPACT)
+		return maker_take_sched(m, t);
+	return t->type == TASK_COUNTER ? add_process_counter(m, t) : maker_take_task(m, t);
+}
+
+/* Events and what is said of tasks, together in the order of time. */
+static bool take_all(struct maker *m)
+{
+	const struct importer *im = m->im;
+	size_t e = 0, t = 0;
+	bool good = true;
+
+	while (good && (e < im->events.n || t < im->tasks.n)) {
+		const struct event *event = e < im->events.n ? &im->events.v[e] : NULL;
+		const struct task_event *task = t < im->tasks.n ? &im->tasks.v[t] : NULL;
+		bool is_event = event && (!task || event->ts < task->ts || (event->ts == task->ts && event->order < task->order));
+
+		good = is_event ? take_event(m, event) : take_task(m, task);
+		e += is_event;
+		t += !is_event;
+	}
+	return good;
+}
+
 static bool run(struct maker *m)
 {
 	struct importer *im = m->im;
-	uint32_t row;
 
-	/* utid and upid 0 are the idle ones, as in Perfetto. */
-	if (!thread_of(m, 0, 0, &row))
+	m->running = strings_put(&im->l->strings, "Running");
+	m->runnable = strings_put(&im->l->strings, "R");
+	if (!maker_add_idle(m))
 		return false;
-	m->threads.v[row].name = strings_put(&im->l->strings, "swapper");
 	if (im->events.n)
 		qsort(im->events.v, im->events.n, sizeof(*im->events.v), by_time);
-	m->c->first_icount = im->events.n ? im->events.v[0].ts : 0;
-	m->c->last_icount = im->events.n ? im->events.v[im->events.n - 1].ts : 0;
-	if (!name_all(m))
-		return false;
-	for (size_t i = 0; i < im->events.n; i++) {
-		if (!take_event(m, &im->events.v[i]))
-			return false;
-	}
-	return store(m);
+	if (im->tasks.n)
+		qsort(im->tasks.v, im->tasks.n, sizeof(*im->tasks.v), task_by_time);
+	find_bounds(m);
+	return take_all(m) && store(m);
 }
 
 static struct dv_error *finish(struct maker *m)
@@ -606,9 +480,10 @@ static void maker_deinit(struct maker *m)
 {
 	void *vectors[] = {m->threads.v, m->processes.v, m->tracks.v, m->functions.v, m->start.v, m->dur.v, m->call.v,
 			   m->depth.v, m->track.v, m->parent.v, m->child_dur.v, m->big_dur.v, m->slice_args.v, m->args.v,
-			   m->flows.v, m->counters.v};
-	struct dv_map *maps[] = {&m->upids, &m->utids, &m->tracks_by_uuid, &m->by_thread, &m->by_process, &m->by_name,
-				 &m->flow_ends};
+			   m->flows.v, m->counters.v, m->thread_notes.v, m->process_notes.v, m->spells.v,
+			   m->task_states.v, m->cpus.v};
+	struct dv_map *maps[] = {&m->pids, &m->tids, &m->tracks_by_uuid, &m->by_thread, &m->by_process, &m->by_counter,
+				 &m->by_name, &m->flow_ends};
 
 	for (size_t i = 0; i < m->states.n; i++)
 		free(m->states.v[i].stack.v);

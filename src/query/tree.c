@@ -99,7 +99,7 @@ static uint64_t cpu_between(struct tree *t, uint32_t track, uint64_t from, uint6
 
 	if (from >= to)
 		return 0;
-	if (utid == DV_QUERY_NONE || !c->n_spells)
+	if (utid == DV_QUERY_NONE || !columns_know_cpu(c))
 		return to - from;
 	thread = &c->threads[utid];
 	spells = c->spells + thread->first_spell;

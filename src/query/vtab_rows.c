@@ -28,6 +28,8 @@ static uint64_t row_count(const struct table *t)
 	case SOURCE_THREAD_TRACKS:
 	case SOURCE_PROCESS_TRACKS:
 	case SOURCE_COUNTER_TRACKS:
+	case SOURCE_THREAD_COUNTERS:
+	case SOURCE_PROCESS_COUNTERS:
 		return c->n_tracks;
 	case SOURCE_SCHED:
 		return query_sched_by_ts(t->q) ? c->n_spells : 0;
@@ -152,6 +154,10 @@ static bool is_of_table(const struct cursor *c)
 		return track->type == DV_TRACK_PROCESS && !track->is_counter;
 	case SOURCE_COUNTER_TRACKS:
 		return track->is_counter;
+	case SOURCE_THREAD_COUNTERS:
+		return track->type == DV_TRACK_THREAD && track->is_counter;
+	case SOURCE_PROCESS_COUNTERS:
+		return track->type == DV_TRACK_PROCESS && track->is_counter;
 	default:
 		return true;
 	}
@@ -193,7 +199,8 @@ static void thread_column(sqlite3_context *ctx, const struct columns *c, uint64_
 		result_row(ctx, t->upid);
 		break;
 	case THREAD_IS_MAIN:
-		sqlite3_result_int(ctx, t->is_main);
+		if (t->upid != DV_QUERY_NONE)
+			sqlite3_result_int(ctx, t->is_main);
 		break;
 	case THREAD_IS_IDLE:
 		sqlite3_result_int(ctx, t->is_idle);
@@ -292,8 +299,8 @@ static void sched_column(sqlite3_context *ctx, const struct dv_query *q, uint64_
 		result_string(ctx, column_string(&q->c, s->end_state));
 		break;
 	case SCHED_PRIORITY:
-		if (s->priority)
-			sqlite3_result_int64(ctx, s->priority);
+		if (s->priority || !q->c.is_dejaview)
+			sqlite3_result_int64(ctx, (int32_t)s->priority);
 		break;
 	default:
 		sqlite3_result_int64(ctx, (sqlite3_int64)(s->is_open ? s->start - 1 : s->end));
@@ -302,7 +309,7 @@ static void sched_column(sqlite3_context *ctx, const struct dv_query *q, uint64_
 
 static void state_column(sqlite3_context *ctx, const struct dv_query *q, uint64_t row, enum value value)
 {
-	const struct state *s = &query_states(q)->v[row];
+	const struct state_row *s = &query_states(q)->v[row];
 
 	switch (value) {
 	case STATE_TS:
@@ -317,8 +324,17 @@ static void state_column(sqlite3_context *ctx, const struct dv_query *q, uint64_
 	case STATE_UTID:
 		sqlite3_result_int64(ctx, s->utid);
 		break;
+	case STATE_WAKER:
+		result_row(ctx, s->waker);
+		break;
+	case STATE_WAKER_ROW:
+		result_row(ctx, s->waker_row);
+		break;
+	case STATE_INTERRUPT:
+		result_row(ctx, s->in_interrupt);
+		break;
 	default:
-		result_string(ctx, s->cpu != DV_QUERY_NONE ? "Running" : s->state ? q->c.strings + s->state : "S");
+		result_string(ctx, s->cpu != DV_QUERY_NONE ? "Running" : s->state ? q->c.strings + s->state : q->c.is_dejaview ? "S" : NULL);
 	}
 }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Asks dejaview and Perfetto's own trace processor the same and compares the rows: see differential.sh.
-// usage: differential.mjs PERFETTO DEJAVIEW own|foreign TRACE SEED
+// usage: differential.mjs PERFETTO DEJAVIEW own|foreign|kernel TRACE SEED
 import fs from 'node:fs';
 import {execFileSync} from 'node:child_process';
 import {loadTrace, startEngine} from '../trace/perfetto_engine.mjs';
-import {makeTrace, randomSource} from './track_events.mjs';
+import {makeKernelTrace, makeTrace, randomSource} from './track_events.mjs';
 
 const [cache, dejaview, kind, trace, seed] = process.argv.slice(2);
 const ROUNDS = 60;
 const random = randomSource(Number(seed));
 if (kind === 'foreign') fs.writeFileSync(trace, makeTrace(Number(seed), 6000));
+if (kind === 'kernel') fs.writeFileSync(trace, makeKernelTrace(Number(seed), 4000));
 
 const THREADS = 'slice s join thread_track tt on s.track_id = tt.id join thread t using (utid)';
 const queries = [
@@ -29,6 +30,20 @@ if (kind === 'foreign') {
     "select tid, thread.name, pid from thread join process using (upid) where utid != 0",
     'select t.name, count(*) as n, sum(s.dur) as sum from slice s join track t on t.id = s.track_id where t.name is not null group by 1',
     'select ts, clock_id, clock_value from clock_snapshot where clock_id < 64',
+  );
+} else if (kind === 'kernel') {
+  queries.push(
+    'select s.ts, s.dur, s.cpu, t.tid, t.name, s.end_state, s.priority from sched s join thread t using (utid)',
+    'select s.ts, s.dur, s.cpu, t.tid, s.state, s.irq_context, w.tid as waker from thread_state s join thread t using (utid) left join thread w on w.utid = s.waker_utid',
+    'select s.ts, w.ts as wts, w.utid is null as no, w.cpu from thread_state s join thread_state w on w.id = s.waker_id',
+    'select tid, t.name, t.start_ts, t.end_ts, t.is_main_thread, pid, p.name as pname, p.cmdline from thread t left join process p using (upid)',
+    'select p.pid, p.name, p.start_ts, p.end_ts, p.cmdline, q.pid as parent from process p left join process q on q.upid = p.parent_upid',
+    'select c.ts, c.value, t.name, p.pid from counter c join process_counter_track t on t.id = c.track_id join process p using (upid)',
+    'select start_ts, end_ts from trace_bounds',
+    'select count(*) as n from cpu',
+    "select name, sum(value) as n from stats where name in ('mismatched_sched_switch_tids', 'compact_sched_switch_skipped', 'compact_sched_waking_skipped', 'process_tracker_errors', 'clock_sync_failure') group by 1",
+    'select state, count(*) as n, sum(dur) as sum from thread_state where dur > 0 group by 1',
+    'select t.tid, sum(s.dur) as sum from sched s join thread t using (utid) where s.dur > 0 group by t.tid',
   );
 } else {
   queries.push(

@@ -21,4 +21,5 @@ compare own "$scratch/own.dvtrace" 1
 compare own "$scratch/own.dvtrace" 2
 for seed in 1 2 3 4; do
 	compare foreign "$scratch/foreign-$seed.pftrace" "$seed"
+	compare kernel "$scratch/kernel-$seed.pftrace" "$seed"
 done

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/proto.h"
 #include "query_trace.h"
 #include "test.h"
 
@@ -623,17 +624,59 @@ TEST(damage_is_told)
 	dv_query_close(q);
 }
 
-/* A track descriptor, an ftrace bundle, a process tree: what is not read is said. */
-TEST(packets_that_are_not_read)
+static void put_switch(struct dv_buf *buf, uint64_t ts, uint32_t prev, uint64_t state, uint32_t next, const char *comm)
 {
-	static const uint8_t bytes[] = {0x0a, 8, 0xe2, 3, 5, 8, 7, 0x12, 1, 'x', 0x0a, 4, 0x0a, 2, 8, 1, 0x0a, 2, 0x12, 0};
+	size_t event = proto_open(buf, 2), body;
+
+	proto_uint(buf, 1, ts);
+	body = proto_open(buf, 4);
+	proto_uint(buf, 2, prev);
+	proto_uint(buf, 4, state);
+	proto_string(buf, 5, comm);
+	proto_uint(buf, 6, next);
+	proto_close(buf, body);
+	proto_close(buf, event);
+}
+
+static int64_t asked(const struct dv_query *q, const char *text)
+{
+	struct dv_sql *sql;
+	int64_t value;
+
+	CHECK_OK(dv_sql_open(q, &sql));
+	value = ask(sql, text);
+	dv_sql_close(sql);
+	return value;
+}
+
+/* Switches of another recorder, and an event that is not read. The rest is held against Perfetto: tests/query. */
+TEST(switches_of_another_trace)
+{
 	const struct dv_query_options options = {.no_cache = true};
+	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
+	size_t packet = proto_open(&buf, 1), bundle = proto_open(&buf, 1), event;
 	struct dv_query *q;
 
-	CHECK_OK(dv_query_open_bytes(bytes, sizeof(bytes), "foreign", &options, &q));
-	CHECK_EQ(stat_of(q, "ftrace_bundles_not_read"), 1);
-	CHECK_EQ(stat_of(q, "process_packets_not_read"), 1);
-	CHECK_EQ(stat_of(q, "malformed_packets"), 0);
+	proto_uint(&buf, 1, 3);
+	put_switch(&buf, 100, 0, 0, 5, "sh");
+	put_switch(&buf, 250, 5, 1, 0, "swapper/3");
+	put_switch(&buf, 400, 0, 0, 5, "sh");
+	event = proto_open(&buf, 2);
+	proto_uint(&buf, 1, 500);
+	proto_uint(&buf, 2, 5);
+	proto_string(&buf, 13, "");
+	proto_close(&buf, event);
+	proto_close(&buf, bundle);
+	proto_close(&buf, packet);
+	CHECK_OK(dv_query_open_bytes(buf.data, buf.len, "foreign", &options, &q));
+	CHECK_EQ(asked(q, "select count(*) from sched where cpu = 3"), 3);
+	CHECK_EQ(asked(q, "select dur from sched join thread using (utid) where name = 'sh' and end_state = 'S'"), 150);
+	CHECK_EQ(asked(q, "select dur from thread_state where state = 'S' and ts = 250"), 150);
+	CHECK_EQ(asked(q, "select dur from thread_state where state = 'Running' and ts = 400"), -1);
+	CHECK_EQ(asked(q, "select count(*) from thread where tid = 5 and upid is null and is_main_thread is null"), 1);
+	CHECK_EQ(asked(q, "select end_ts from trace_bounds"), 500);
+	CHECK_EQ(stat_of(q, "ftrace_events_not_read"), 1);
+	CHECK_EQ(stat_of(q, "malformed_packets") + stat_of(q, "ftrace_bundle_tokenizer_errors"), 0);
 	dv_query_close(q);
 }
 
