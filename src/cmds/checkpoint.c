@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* dejaview checkpoint: makes, lists and removes a recording's checkpoints. */
-#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "cmds/cmds.h"
+#include "cmds/numbers.h"
 #include "qemu/probe.h"
 #include "replay/checkpoints.h"
 
@@ -64,24 +64,6 @@ static unsigned parse_interval_ms(const char *text)
 	else if (strcmp(end, "ms"))
 		return 0;
 	return value < DV_CHECKPOINTS_MIN_INTERVAL_MS || value > 3600e3 ? 0 : (unsigned)value;
-}
-
-/* "500M", "4G", "4GiB", bytes. 0 when it is none. */
-static uint64_t parse_size(const char *text)
-{
-	static const char units[] = "KMGT";
-	char *end;
-	double value = strtod(text, &end);
-	const char *unit = end == text || !*end ? NULL : strchr(units, toupper((unsigned char)*end));
-
-	if (end == text || value <= 0)
-		return 0;
-	for (const char *u = units; unit && u <= unit; u++)
-		value *= 1024;
-	end += unit != NULL;
-	if (*end && strcmp(end, "B") && strcmp(end, "iB"))
-		return 0;
-	return value > 1e18 ? 0 : (uint64_t)value;
 }
 
 static bool progress(void *context, const struct dv_checkpoints_progress *p)
@@ -200,7 +182,7 @@ int dv_cmd_checkpoint(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case INTERVAL: good &= (command.interval_ms = parse_interval_ms(optarg)) != 0; break;
-		case BUDGET: good &= (command.budget_bytes = parse_size(optarg)) != 0; break;
+		case BUDGET: good &= (command.budget_bytes = dv_parse_size(optarg)) != 0; break;
 		case LIST: command.list = true; break;
 		case REMOVE: command.remove = true; break;
 		case JSON: command.json = true; break;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cmds/cmds.h"
+#include "cmds/numbers.h"
 #include "cmds/opentrace.h"
 #include "cmds/summary.h"
 

@@ -2,7 +2,6 @@
 /* Opening a trace for a verb: see opentrace.h. */
 #include "cmds/opentrace.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,27 +70,6 @@ struct dv_error *dv_find_function(const struct dv_query *q, const char *name, ui
 	}
 	return dv_error_new(DV_ERROR_NOT_FOUND, "no function '%s' was called%s%s%s", name, like ? "; there is '" : "",
 			    like ? like : "", like ? "'" : "");
-}
-
-bool dv_parse_icount(const char *text, uint64_t *ret)
-{
-	static const char prefixes[] = "kMGT";
-	const char *prefix;
-	double factor = 1, value;
-	char *end;
-
-	errno = 0;
-	*ret = strtoull(text, &end, 0);
-	if (end != text && !*end && !errno && *text != '-')
-		return true;
-	value = strtod(text, &end);
-	prefix = *end ? strchr(prefixes, *end) : NULL;
-	if (end == text || !prefix || end[1] || value < 0)
-		return false;
-	for (const char *p = prefixes; p <= prefix; p++)
-		factor *= 1000;
-	*ret = (uint64_t)(value * factor);
-	return true;
 }
 
 struct dv_error *dv_find_thread_option(const struct dv_query *q, const char *text, uint32_t *ret_utid)

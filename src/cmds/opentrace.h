@@ -11,8 +11,6 @@ struct dv_error *dv_open_trace(const char *verb, const char *path, bool no_cache
 /* The functions of that name, as in slices or without their module; an error names one that is alike. */
 struct dv_error *dv_find_function(const struct dv_query *q, const char *name, uint32_t *ret);
 
-/* "1234567", "0x12d687" or "1.2G", "35M", "7k": an instruction count. False when it is none. */
-bool dv_parse_icount(const char *text, uint64_t *ret);
 /* A tid, or a thread's name. Errors: DV_ERROR_NOT_FOUND. */
 struct dv_error *dv_find_thread_option(const struct dv_query *q, const char *text, uint32_t *ret_utid);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* dejaview pack, dejaview unpack: a recording as one file, and back. */
-#include <ctype.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include "cmds/cmds.h"
+#include "cmds/numbers.h"
 #include "cmds/summary.h"
 #include "qemu/probe.h"
 #include "replay/pack.h"
@@ -80,24 +80,6 @@ static void end_progress(struct command *c)
 		fprintf(stderr, "\r\033[K");
 }
 
-/* "500M", "2T", bytes. 0 when it is none. */
-static uint64_t parse_size(const char *text)
-{
-	static const char units[] = "KMGT";
-	char *end;
-	double value = strtod(text, &end);
-	const char *unit = end == text || !*end ? NULL : strchr(units, toupper((unsigned char)*end));
-
-	if (end == text || value < 1)
-		return 0;
-	for (const char *u = units; unit && u <= unit; u++)
-		value *= 1024;
-	end += unit != NULL;
-	if (*end && strcmp(end, "B") && strcmp(end, "iB"))
-		return 0;
-	return value > 1e18 ? 0 : (uint64_t)value;
-}
-
 /* Returns -1 to go on, else the exit status. */
 static int parse(struct command *c, int argc, char **argv, const char *usage)
 {
@@ -125,7 +107,7 @@ static int parse(struct command *c, int argc, char **argv, const char *usage)
 		if (option == 'o')
 			c->output = optarg;
 		if (option == 'm')
-			c->options.max_bytes = parse_size(optarg);
+			c->options.max_bytes = dv_parse_size(optarg);
 		if (option == 'j')
 			c->json = true;
 		if (option == 'q')

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/map.h"
 #include "cmds/cmds.h"
+#include "cmds/numbers.h"
 #include "cmds/opentrace.h"
 #include "cmds/summary.h"
 

@@ -180,23 +180,13 @@ static struct dv_error *look_into_trace(struct seeker *s)
 /* Names are a help, not a need: without them the address is said. */
 static void open_kernel(struct seeker *s)
 {
-	const struct dv_qemu_plan *plan = s->recording->plan;
+	struct dv_error *err = dv_recording_open_kernel(s->recording, &s->kernel);
 
-	for (size_t i = 0; i < plan->files_len && !s->kernel; i++) {
-		_cleanup_free_ char *path = NULL;
-		struct dv_error *err;
-
-		if (strcmp(plan->files[i].role, "kernel"))
-			continue;
-		path = dv_qemu_file_path(plan, i, s->recording->folder);
-		err = path ? dv_kernel_open(path, &s->kernel) : NULL;
-		if (err)
-			fprintf(stderr, "dejaview seek: no symbols: %s\n", err->message);
-		dv_error_destroy(err);
-	}
+	if (err)
+		fprintf(stderr, "dejaview seek: no symbols: %s\n", err->message);
+	dv_error_destroy(err);
 	if (s->kernel) {
-		struct dv_error *err = dv_linux_init(&s->linux_, s->kernel);
-
+		err = dv_linux_init(&s->linux_, s->kernel);
 		s->has_linux = !err;
 		dv_error_destroy(err);
 	}
@@ -232,18 +222,9 @@ static const struct dv_symbol *symbol_at(const struct seeker *s, uint64_t rip, u
 
 static const struct dv_trace_thread *thread_by_trace(const struct seeker *s, uint64_t icount)
 {
-	const struct dv_trace_switch *switches = s->trace ? dv_trace_reader_switches(s->trace) : NULL;
-	size_t low = 0, high = s->trace ? dv_trace_reader_switch_count(s->trace) : 0;
+	const struct dv_trace_switch *last = s->trace ? dv_trace_reader_switch_at(s->trace, icount) : NULL;
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (switches[mid].icount <= icount)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low ? dv_trace_reader_thread(s->trace, switches[low - 1].next_id) : NULL;
+	return last ? dv_trace_reader_thread(s->trace, last->next_id) : NULL;
 }
 
 /* By the guest's own memory, which is always right; false where it is not mapped (user space, boot). */

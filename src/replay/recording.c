@@ -16,10 +16,27 @@
 #include "qemu/probe.h"
 #include "replay/digest.h"
 #include "replay/log.h"
+#include "symbols/kernel.h"
 
 #define MANIFEST_MAX_BYTES (16u << 20)
 /* With less than this left a log that was cut off was cut off by it. */
 #define FULL_DISK_BYTES (1u << 20)
+
+struct dv_error *dv_recording_open_kernel(const struct dv_recording *recording, struct dv_kernel **ret)
+{
+	const struct dv_qemu_plan *plan = recording->plan;
+
+	*ret = NULL;
+	for (size_t i = 0; i < plan->files_len; i++) {
+		_cleanup_free_ char *path = NULL;
+
+		if (strcmp(plan->files[i].role, "kernel"))
+			continue;
+		path = dv_qemu_file_path(plan, i, recording->folder);
+		return path ? dv_kernel_open(path, ret) : NULL;
+	}
+	return NULL;
+}
 
 char *dv_recording_path(const struct dv_recording *recording, const char *name)
 {

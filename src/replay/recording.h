@@ -81,6 +81,13 @@ struct dv_error *dv_recording_check(struct dv_recording *recording, const char *
 /* The same with the version of the QEMU that is installed. qemu: its path; NULL: the plan's. */
 struct dv_error *dv_recording_check_installed(struct dv_recording *recording, const char *qemu);
 
+struct dv_kernel;
+/*
+ * The kernel image that QEMU was given; *ret is NULL, and no error, when it was given none (it is on the
+ * disk). Errors: dv_kernel_open()'s.
+ */
+struct dv_error *dv_recording_open_kernel(const struct dv_recording *recording, struct dv_kernel **ret);
+
 /* Path of a file in the folder; free(). */
 char *dv_recording_path(const struct dv_recording *recording, const char *name);
 

@@ -547,20 +547,11 @@ static struct dv_error *start_serving(struct dv_session *s)
 static void *open_kernel(void *context)
 {
 	struct dv_session *s = context;
-	const struct dv_qemu_plan *plan = s->recording->plan;
+	struct dv_error *err = dv_recording_open_kernel(s->recording, &s->kernel);
 
-	for (size_t i = 0; i < plan->files_len && !s->kernel; i++) {
-		_cleanup_free_ char *path = NULL;
-		struct dv_error *err;
-
-		if (strcmp(plan->files[i].role, "kernel"))
-			continue;
-		path = dv_qemu_file_path(plan, i, s->recording->folder);
-		err = path ? dv_kernel_open(path, &s->kernel) : NULL;
-		if (err)
-			s->no_symbols = strdup(err->message);
-		dv_error_destroy(err);
-	}
+	if (err)
+		s->no_symbols = strdup(err->message);
+	dv_error_destroy(err);
 	if (!s->kernel && !s->no_symbols)
 		s->no_symbols = strdup("the recording has no kernel image of its own (it is on the disk)");
 	return NULL;

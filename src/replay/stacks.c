@@ -218,20 +218,11 @@ struct dv_trace_reader *dv_stacks_headers(struct dv_stacks *stacks)
 uint64_t dv_stacks_thread_at(struct dv_stacks *stacks, uint64_t icount)
 {
 	/* Switches are in the headers: no need to wait. */
-	const struct dv_trace_switch *switches = dv_trace_reader_switches(stacks->reader);
-	size_t low = 0, high = dv_trace_reader_switch_count(stacks->reader);
+	const struct dv_trace_switch *last = dv_trace_reader_switch_at(stacks->reader, icount);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (switches[mid].icount <= icount)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low)
-		return switches[low - 1].next_id;
-	return dv_trace_reader_switch_count(stacks->reader) ? switches[0].prev_id : 0;
+	if (last)
+		return last->next_id;
+	return dv_trace_reader_switch_count(stacks->reader) ? dv_trace_reader_switches(stacks->reader)->prev_id : 0;
 }
 
 /* The last block that begins at or before icount. Blocks may overlap a little: the one before it, too. */

@@ -31,22 +31,6 @@ static struct dv_error *open_trace(struct dv_subject *s)
 	return NULL;
 }
 
-/* Names are a help, not a need: addresses can be given. */
-static void open_kernel(struct dv_subject *s)
-{
-	const struct dv_qemu_plan *plan = s->recording->plan;
-
-	for (size_t i = 0; i < plan->files_len && !s->kernel; i++) {
-		_cleanup_free_ char *path = NULL;
-
-		if (strcmp(plan->files[i].role, "kernel"))
-			continue;
-		path = dv_qemu_file_path(plan, i, s->recording->folder);
-		if (path)
-			dv_error_destroy(dv_kernel_open(path, &s->kernel));
-	}
-}
-
 static struct dv_error *init(const struct dv_subject_options *options, struct dv_subject *s)
 {
 	_cleanup_(dv_qemu_version_deinit) struct dv_qemu_version version = {0};
@@ -60,7 +44,8 @@ static struct dv_error *init(const struct dv_subject_options *options, struct dv
 	s->qemu = options->qemu;
 	s->arch = dv_arch_find(s->recording->plan->arch);
 	DV_TRY(open_trace(s));
-	open_kernel(s);
+	/* Names are a help, not a need: addresses can be given. */
+	dv_error_destroy(dv_recording_open_kernel(s->recording, &s->kernel));
 	return NULL;
 }
 
@@ -187,18 +172,9 @@ static const struct dv_trace_thread *thread_named_at(const struct dv_subject *s,
 
 const struct dv_trace_thread *dv_subject_thread_at(const struct dv_subject *subject, uint64_t icount)
 {
-	const struct dv_trace_switch *switches = dv_trace_reader_switches(subject->trace);
-	size_t low = 0, high = dv_trace_reader_switch_count(subject->trace);
+	const struct dv_trace_switch *last = dv_trace_reader_switch_at(subject->trace, icount);
 
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-
-		if (switches[mid].icount <= icount)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low ? thread_named_at(subject, switches[low - 1].next_id, icount) : NULL;
+	return last ? thread_named_at(subject, last->next_id, icount) : NULL;
 }
 
 struct dv_error *dv_subject_thread_ran_before(const struct dv_subject *subject, int32_t tid, uint64_t before_icount,

@@ -633,6 +633,21 @@ const struct dv_trace_switch *dv_trace_reader_switches(const struct dv_trace_rea
 	return r->switches.v;
 }
 
+const struct dv_trace_switch *dv_trace_reader_switch_at(const struct dv_trace_reader *r, uint64_t icount)
+{
+	size_t low = 0, high = r->switches.n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (r->switches.v[mid].icount <= icount)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low ? &r->switches.v[low - 1] : NULL;
+}
+
 size_t dv_trace_reader_function_count(const struct dv_trace_reader *r)
 {
 	return r->functions.n;

@@ -104,6 +104,8 @@ const struct dv_trace_thread *dv_trace_reader_thread(const struct dv_trace_reade
 /* In the order of the file, which on each CPU is that of time. No block is read for it. */
 size_t dv_trace_reader_switch_count(const struct dv_trace_reader *r);
 const struct dv_trace_switch *dv_trace_reader_switches(const struct dv_trace_reader *r);
+/* Of a machine with one CPU: the last switch at or before icount; NULL when there is none. */
+const struct dv_trace_switch *dv_trace_reader_switch_at(const struct dv_trace_reader *r, uint64_t icount);
 
 /* What the guest printed, in the order of the file. No block is read for it; texts belong to the reader. */
 size_t dv_trace_reader_console_line_count(const struct dv_trace_reader *r);
