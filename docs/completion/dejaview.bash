@@ -50,8 +50,8 @@ _dejaview() {
 	pack) options+=' --force --no-trace --level --image --json --quiet' ;;
 	unpack) options+=' --output --force --max-size --json --quiet' ;;
 	info) options+=' --json --no-repair' ;;
-	writes) options+=' --before --from --all --count --thread --json --image --qemu --quiet' ;;
-	calls) options+=' --from --to --count --json --image --qemu --quiet' ;;
+	writes) options+=' --before --from --all --count --thread --jobs --json --image --qemu --quiet' ;;
+	calls) options+=' --from --to --count --jobs --json --image --qemu --quiet' ;;
 	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
 	where) options+=' --debug-info --json' ;;
 	dap) options+=' --port' ;;

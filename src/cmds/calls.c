@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmds/cmds.h"
+#include "cmds/jobs.h"
 #include "query/query.h"
 #include "replay/calls.h"
 #include "replay/subject.h"
@@ -22,6 +23,7 @@ static const char usage[] =
 	"      --from ICOUNT      only calls from this instruction count on\n"
 	"      --to ICOUNT        ... and before this one\n"
 	"  -n, --count N          the first N of them\n"
+	"  -j, --jobs N           segments replayed at a time (default: one for each CPU, fewer where memory is short)\n"
 	"      --json             one JSON object a line, for programs\n"
 	"      --image [NAME=]PATH  where a disk's base image lies now\n"
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
@@ -40,7 +42,8 @@ struct listing {
 	size_t functions_len;
 	struct dv_call *calls;
 	size_t calls_len;
-	int percent; /* last shown */
+	unsigned jobs; /* 0: one for each CPU */
+	int percent;   /* last shown */
 	bool as_json, quiet, shown_progress;
 };
 
@@ -225,6 +228,8 @@ static struct dv_error *list(struct listing *l)
 	find_prototype(l);
 	DV_TRY(find_calls(l));
 	DV_TRY(dv_checkpoints_open(l->subject.recording, &checkpoints));
+	if (checkpoints.len)
+		calls.jobs = dv_jobs_choose("calls", l->subject.recording, l->jobs, l->quiet);
 	calls.calls = l->calls;
 	calls.calls_len = l->calls_len;
 	calls.functions_len = l->functions_len;
@@ -248,7 +253,7 @@ int dv_cmd_calls(int argc, char **argv)
 	enum { FROM = 256, TO, JSON, IMAGE, QEMU, QUIET };
 	static const struct option options[] = {
 		{"from", required_argument, NULL, FROM}, {"to", required_argument, NULL, TO},
-		{"count", required_argument, NULL, 'n'}, {"json", no_argument, NULL, JSON},
+		{"count", required_argument, NULL, 'n'}, {"jobs", required_argument, NULL, 'j'}, {"json", no_argument, NULL, JSON},
 		{"image", required_argument, NULL, IMAGE}, {"qemu", required_argument, NULL, QEMU},
 		{"quiet", no_argument, NULL, QUIET}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
@@ -258,11 +263,12 @@ int dv_cmd_calls(int argc, char **argv)
 	bool good = true;
 	int c;
 
-	while (good && (c = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
+	while (good && (c = getopt_long(argc, argv, "n:j:h", options, NULL)) != -1) {
 		switch (c) {
 		case FROM: good = parse_count(optarg, &l.from_icount); break;
 		case TO: good = parse_count(optarg, &l.to_icount); break;
 		case 'n': good = parse_count(optarg, &l.wanted); break;
+		case 'j': good = dv_jobs_parse("calls", optarg, &l.jobs); break;
 		case JSON: l.as_json = true; break;
 		case IMAGE:
 			good = subject.images_len < DV_SUBJECT_MAX_IMAGES;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/io.h"
 #include "cmds/cmds.h"
+#include "cmds/jobs.h"
 #include "cmds/plugin_options.h"
 #include "qemu/probe.h"
 #include "replay/machine.h"
@@ -23,7 +24,8 @@ static const char usage[] =
 	"  -o, --output FILE      write it there instead of into the recording\n"
 	"      --image [NAME=]PATH  where a disk's base image lies now\n"
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
-	"  -j, --jobs N           segments at a time (default: one for each CPU; 1: all in one piece)\n"
+	"  -j, --jobs N           segments at a time (default: one for each CPU, fewer where memory is\n"
+	"                         short; 1: all in one piece)\n"
 	"      --quiet            no progress\n"
 	"\n" DV_PLUGIN_OPTIONS_USAGE;
 
@@ -32,7 +34,7 @@ static const char usage[] =
 struct retrace {
 	const char *output, *qemu, *images[16];
 	size_t images_len;
-	unsigned jobs;
+	unsigned jobs; /* 0: one for each CPU */
 	bool quiet;
 	struct dv_plugin_args plugin_args;
 	uint64_t last_icount;
@@ -91,15 +93,17 @@ static struct dv_error *replay(struct retrace *t, const struct dv_recording *r, 
 static struct dv_error *replay_best(struct retrace *t, const struct dv_recording *r, const char *out)
 {
 	_cleanup_checkpoints_ struct dv_checkpoints checkpoints = {0};
-	struct dv_retrace retrace = {.checkpoints = &checkpoints, .qemu = t->qemu, .jobs = t->jobs,
-				     .progress = progress_of_all, .context = t};
+	struct dv_retrace retrace = {.checkpoints = &checkpoints, .qemu = t->qemu, .progress = progress_of_all, .context = t};
 	struct dv_error *err;
 
 	DV_TRY(dv_plugin_args_finish(&t->plugin_args, r, out));
-	if (t->jobs < 2)
+	err = t->jobs == 1 ? NULL : dv_checkpoints_open(r, &checkpoints);
+	if (!err && checkpoints.len)
+		t->jobs = dv_jobs_choose("trace", r, t->jobs, t->quiet);
+	if (!err && t->jobs == 1)
 		return replay(t, r, out);
-	err = dv_checkpoints_open(r, &checkpoints);
 	if (!err) {
+		retrace.jobs = t->jobs;
 		retrace.plugin_options = dv_plugin_args_strv(&t->plugin_args);
 		err = dv_retrace_run(r, &retrace);
 	}
@@ -153,8 +157,7 @@ int dv_cmd_trace(int argc, char **argv)
 		{"jobs", required_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'}, DV_PLUGIN_LONG_OPTIONS, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	struct retrace t = {.jobs = cpus > 0 ? (unsigned)cpus : 1};
+	struct retrace t = {0};
 	int c, status;
 
 	while ((c = getopt_long(argc, argv, "o:j:h", options, NULL)) != -1) {
@@ -165,15 +168,8 @@ int dv_cmd_trace(int argc, char **argv)
 		} else if (c == QEMU) {
 			t.qemu = optarg;
 		} else if (c == 'j') {
-			char *end;
-			unsigned long jobs = strtoul(optarg, &end, 10);
-
-			if (*end || !jobs || jobs > DV_RETRACE_MAX_SEGMENTS) {
-				fprintf(stderr, "dejaview trace: --jobs: '%s' is not a number from 1 to %u\n", optarg,
-					DV_RETRACE_MAX_SEGMENTS);
+			if (!dv_jobs_parse("trace", optarg, &t.jobs))
 				return 2;
-			}
-			t.jobs = (unsigned)jobs;
 		} else if (c == QUIET) {
 			t.quiet = true;
 		} else if (c == 'h') {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cmds/cmds.h"
+#include "cmds/jobs.h"
 #include "query/query.h"
 #include "replay/subject.h"
 #include "replay/writes.h"
@@ -28,6 +29,7 @@ static const char usage[] =
 	"      --all              all of them, not the newest alone\n"
 	"  -n, --count N          the newest N\n"
 	"      --thread TID       look PLACE up as this thread sees it: for addresses of user space\n"
+	"  -j, --jobs N           segments replayed at a time (default: one for each CPU, fewer where memory is short)\n"
 	"      --json             one JSON object a line, for programs\n"
 	"      --image [NAME=]PATH  where a disk's base image lies now\n"
 	"      --qemu PATH        the QEMU to replay with: it must be the recording's version\n"
@@ -39,6 +41,7 @@ struct search {
 	struct dv_subject subject;
 	uint64_t from_icount, before_icount, wanted, found;
 	uint32_t bytes;
+	unsigned jobs; /* 0: one for each CPU */
 	int32_t thread; /* -1: any */
 	struct dv_query *query; /* opened when a name is wanted that only the trace has */
 	bool no_query;
@@ -211,6 +214,8 @@ static struct dv_error *search(struct search *s, const char *place)
 	if (!checkpoints.len && !s->quiet)
 		fprintf(stderr, "dejaview writes: without checkpoints all is replayed; 'dejaview checkpoint %s' makes them\n",
 			s->subject.recording->folder);
+	if (checkpoints.len)
+		search.jobs = dv_jobs_choose("writes", s->subject.recording, s->jobs, s->quiet);
 	DV_TRY(dv_writes_find(s->subject.recording, &search));
 	clear_progress(s);
 	if (!s->found && !s->as_json)
@@ -233,7 +238,7 @@ int dv_cmd_writes(int argc, char **argv)
 		{"before", required_argument, NULL, BEFORE}, {"from", required_argument, NULL, FROM},
 		{"all", no_argument, NULL, ALL},
 		{"count", required_argument, NULL, 'n'}, {"thread", required_argument, NULL, THREAD},
-		{"json", no_argument, NULL, JSON}, {"image", required_argument, NULL, IMAGE},
+		{"jobs", required_argument, NULL, 'j'}, {"json", no_argument, NULL, JSON}, {"image", required_argument, NULL, IMAGE},
 		{"qemu", required_argument, NULL, QEMU}, {"quiet", no_argument, NULL, QUIET},
 		{"help", no_argument, NULL, 'h'}, {0}};
 	struct sigaction action = {.sa_handler = interrupt};
@@ -244,7 +249,7 @@ int dv_cmd_writes(int argc, char **argv)
 	struct dv_error *err;
 	int c;
 
-	while (good && (c = getopt_long(argc, argv, "n:h", options, NULL)) != -1) {
+	while (good && (c = getopt_long(argc, argv, "n:j:h", options, NULL)) != -1) {
 		switch (c) {
 		case BEFORE: good = parse_count(optarg, &s.before_icount); break;
 		case FROM: good = parse_count(optarg, &s.from_icount); break;
@@ -254,6 +259,7 @@ int dv_cmd_writes(int argc, char **argv)
 			good = parse_count(optarg, &tid) && tid <= INT32_MAX;
 			s.thread = (int32_t)tid;
 			break;
+		case 'j': good = dv_jobs_parse("writes", optarg, &s.jobs); break;
 		case JSON: s.as_json = true; break;
 		case IMAGE:
 			good = subject.images_len < DV_SUBJECT_MAX_IMAGES;

@@ -3,9 +3,8 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
+#include "replay/jobs.h"
 
-#define MAX_JOBS 64
 /* Pieces that a worker takes one after the other, going forward: the last ones end at about one time. */
 #define PIECES_PER_JOB 4
 #define MAX_BACKWARD_CHECKPOINTS 8
@@ -228,7 +227,7 @@ static struct dv_error *deliver(struct crew *crew)
 
 static struct dv_error *run_crew(struct crew *crew, unsigned jobs)
 {
-	pthread_t threads[MAX_JOBS];
+	pthread_t threads[DV_JOBS_MAX];
 	struct dv_error *err = NULL;
 	unsigned started = 0;
 
@@ -267,14 +266,11 @@ static struct dv_error *make_pieces(struct crew *crew, unsigned jobs)
 
 struct dv_error *dv_segments_run(const struct dv_recording *recording, const struct dv_segments *segments)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned jobs = segments->jobs ? segments->jobs : cpus > 0 ? (unsigned)cpus : 1;
+	unsigned jobs = dv_jobs_that_fit(recording, segments->jobs, NULL);
 	struct crew crew = {.recording = recording, .segments = segments, .lock = PTHREAD_MUTEX_INITIALIZER,
 			    .changed = PTHREAD_COND_INITIALIZER};
 	struct dv_error *err;
 
-	if (jobs > MAX_JOBS)
-		jobs = MAX_JOBS;
 	crew.ahead = 2 * jobs;
 	err = make_pieces(&crew, jobs);
 	if (!err)

@@ -22,7 +22,7 @@ struct dv_segments {
 	 * NULL: everything. Forward only. */
 	const struct dv_segment *needed;
 	size_t needed_len;
-	unsigned jobs; /* QEMUs at a time; 0: one for each CPU */
+	unsigned jobs; /* QEMUs at a time; 0: one for each CPU; fewer where memory is short (jobs.h) */
 	/*
 	 * Given the pieces in order, one at a time, from the calling thread; false ends it. look says which
 	 * piece it is; result may be stolen from.

@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include "plugin/capture.h"
 #include "plugin/watch.h"
+#include "replay/jobs.h"
 #include "replay/segments.h"
 #include "replay/writes.h"
 #include "symbols/prototype.h"
@@ -308,4 +309,22 @@ TEST(forward_pieces_are_shares_of_the_work)
 		   (const uint64_t[][2]){{0, 100}, {100, 400}, {400, 700}, {700, 1000}, {1000, 1250}}, 5);
 	check_cuts(false, 150, 410, 12, (const uint64_t[][2]){{150, 400}, {400, 410}}, 2);
 	check_cuts(false, 5, 1000, 0, (const uint64_t[][2]){{5, 1000}}, 1);
+}
+
+/* ---- how many at a time ---- */
+
+TEST(as_many_replays_as_fit_into_memory)
+{
+	const uint64_t mib = 1ull << 20, gib = 1ull << 30;
+
+	CHECK_EQ(dv_jobs_in_memory(512 * mib, 20 * gib, 8), 8);
+	CHECK_EQ(dv_jobs_in_memory(4 * gib, 20 * gib, 8), 4);
+	CHECK_EQ(dv_jobs_in_memory(4 * gib, 20 * gib, 2), 2);
+	/* One is tried whatever there is; QEMU says then what it lacks. */
+	CHECK_EQ(dv_jobs_in_memory(4 * gib, 1 * gib, 8), 1);
+	CHECK_EQ(dv_jobs_in_memory(4 * gib, 0, 8), 1);
+	CHECK_EQ(dv_jobs_in_memory(4 * gib, 20 * gib, 0), 1);
+	CHECK_EQ(dv_jobs_in_memory(UINT64_MAX, 20 * gib, 8), 1);
+	/* One whose memory is not known is taken for a gigabyte. */
+	CHECK_EQ(dv_jobs_in_memory(0, 5 * gib, 8), 4);
 }
