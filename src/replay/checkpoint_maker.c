@@ -63,6 +63,11 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static bool gives_up(const struct maker *m)
+{
+	return m->options->give_up && atomic_load(m->options->give_up);
+}
+
 static bool go_on(void *context, uint64_t icount)
 {
 	struct maker *m = context;
@@ -71,6 +76,8 @@ static bool go_on(void *context, uint64_t icount)
 		.bytes = m->file_bytes, .save_ms = m->len ? m->made[m->len - 1].is.save_ms : 0};
 
 	if (m->options->progress && !m->options->progress(m->options->context, &progress))
+		m->cancelled = true;
+	if (gives_up(m))
 		m->cancelled = true;
 	return !m->cancelled;
 }
@@ -224,7 +231,7 @@ static struct dv_error *pass(struct maker *m)
 		err = NULL;
 	}
 	/* "quit" closes the files properly; their contents matter from here on. */
-	if (!err)
+	if (!err && !gives_up(m))
 		err = dv_machine_quit(&m->machine, QUIT_TIMEOUT_MS);
 	dv_machine_deinit(&m->machine);
 	return err;
@@ -395,7 +402,9 @@ static struct dv_error *make_layer(struct maker *m)
 	DV_TRY(dv_qemu_layer_create(m->recording->plan, m->layer));
 	DV_TRY(pass(m));
 	m->cancelled = false;
-	err = m->len ? prove(m) : NULL;
+	err = m->len && !gives_up(m) ? prove(m) : NULL;
+	if (!err && gives_up(m))
+		err = dv_error_new(DV_ERROR_CANCELLED, "given up");
 	if (!err)
 		err = drop_bad(m);
 	sum_up(m);

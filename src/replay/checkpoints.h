@@ -16,6 +16,7 @@
 #ifndef DV_REPLAY_CHECKPOINTS_H
 #define DV_REPLAY_CHECKPOINTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,6 +88,9 @@ struct dv_checkpoints_options {
 	   is proved; of the proof, and what is proved is kept. May be NULL. */
 	bool (*progress)(void *context, const struct dv_checkpoints_progress *progress);
 	void *context;
+	/* Once it is true all ends as soon as QEMU has done what it is at, and nothing of this pass is kept:
+	   DV_ERROR_CANCELLED. May be NULL. */
+	const atomic_bool *give_up;
 };
 
 struct dv_checkpoints_made {

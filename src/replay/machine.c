@@ -122,6 +122,13 @@ struct dv_error *dv_machine_why_exited(struct dv_machine *m, struct dv_error *er
 	return better;
 }
 
+static struct dv_error *is_silent(const struct dv_machine *m, struct dv_error *err)
+{
+	dv_error_destroy(err);
+	return dv_error_new(DV_ERROR_TIMEOUT, "%s was started and has not answered on its monitor (QMP) in %d s: it was ended",
+			    m->binary, START_TIMEOUT_MS / 1000);
+}
+
 static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 {
 	int fd = -1;
@@ -132,10 +139,14 @@ static struct dv_error *connect_qmp(struct dv_machine *m, const char *socket)
 
 		if (!err) {
 			err = dv_qmp_create(fd, START_TIMEOUT_MS, &m->qmp);
+			if (err && err->code == DV_ERROR_TIMEOUT)
+				return is_silent(m, err);
 			return err && err->code == DV_ERROR_EXITED ? dv_machine_why_exited(m, err) : err;
 		}
-		if (err->code != DV_ERROR_TIMEOUT || waited_ms >= START_TIMEOUT_MS)
+		if (err->code != DV_ERROR_TIMEOUT)
 			return err;
+		if (waited_ms >= START_TIMEOUT_MS)
+			return is_silent(m, err);
 		dv_error_destroy(err);
 		DV_TRY(dv_process_wait(&m->process, 0, &ended));
 		if (ended) {
@@ -166,6 +177,7 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 		return dv_error_no_memory();
 	DV_TRY(make_argv(m, options, qmp_socket, &argv));
 	process.argv = argv;
+	m->binary = options->qemu ?: m->recording->plan->binary;
 	process.stderr_path = errors;
 	if (options->terminal)
 		dv_terminal_child_fds(options->terminal, &process.stdio[0], &process.stdio[1]);

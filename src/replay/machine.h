@@ -19,6 +19,7 @@
 
 struct dv_machine {
 	const struct dv_recording *recording; /* borrowed */
+	const char *binary; /* what was started; borrowed */
 	struct dv_process process;
 	struct dv_qmp *qmp;
 	struct dv_scratch run;	 /* short, for sockets and the status page; removed at the end */

@@ -9,13 +9,14 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include "base/io.h"
+#include "replay/jobs.h"
 #include "replay/timeline_private.h"
 
 #define MAX_NOTES_BYTES 65536
 #define MAX_QUEUE 10000
 /* Passes of the background maker: the first is short, so that something is there soon. */
 #define FIRST_PASS 8
-#define LAST_PASS 128
+#define LAST_PASS 64
 
 int64_t timeline_ms(void)
 {
@@ -409,26 +410,19 @@ static void *timeline_main(void *context)
 	return NULL;
 }
 
-static bool keep_making(void *context, const struct dv_checkpoints_progress *progress)
-{
-	struct dv_timeline *t = context;
-
-	(void)progress;
-	return !t->closing;
-}
-
-/* Makes checkpoints while the session goes on, some at a time, each lot of use as soon as it is there. */
+/* Makes checkpoints while the session goes on, some at a time, each lot of use as soon as it is there. A session
+ * that ends does not wait for the lot that is being made. */
 static void *maker_main(void *context)
 {
 	struct dv_timeline *t = context;
 	struct dv_checkpoints_options options = {.qemu = t->options.qemu, .max = FIRST_PASS, .in_background = true,
-						 .progress = keep_making, .context = t};
+						 .give_up = &t->closing};
 
 	while (!t->closing) {
 		struct dv_checkpoints_made made = {0};
 		struct dv_error *err = dv_checkpoints_make(t->recording, &options, &made);
 
-		if (err)
+		if (err && err->code != DV_ERROR_CANCELLED)
 			timeline_note(t, "no checkpoints are made in the background: %s", err->message);
 		if (made.proved)
 			atomic_store(&t->new_checkpoints, true);
@@ -463,6 +457,7 @@ static struct dv_error *make_run_dir(struct dv_timeline *t)
 
 static struct dv_error *start(struct dv_timeline *t)
 {
+	_cleanup_free_ char *short_of = NULL;
 	struct dv_error *err;
 
 	DV_TRY(make_run_dir(t));
@@ -479,6 +474,10 @@ static struct dv_error *start(struct dv_timeline *t)
 	DV_TRY(err);
 	if (t->options.no_background || t->options.no_checkpoints || t->replay.checkpoints.complete)
 		return NULL;
+	if (dv_jobs_that_fit(t->recording, 2, &short_of) < 2) {
+		timeline_note(t, "no checkpoints are made in the background: %s", short_of ?: "memory is short");
+		return NULL;
+	}
 	DV_TRY(start_thread(&t->maker, maker_main, t));
 	t->has_maker = true;
 	return NULL;
