@@ -52,7 +52,7 @@ _dejaview() {
 	info) options+=' --json --no-repair' ;;
 	writes) options+=' --before --from --all --count --thread --jobs --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --jobs --json --image --qemu --quiet' ;;
-	serve) options+=' --port --open --source --allow-host --allow-origin --query-seconds --perfetto --json' ;;
+	serve) options+=' --port --open --source --debug-info --sysroot --allow-host --allow-origin --query-seconds --perfetto --json' ;;
 	where) options+=' --debug-info --json' ;;
 	dap) options+=' --port' ;;
 	checkpoint) options+=' --interval --budget --list --remove --json --image --qemu --quiet' ;;

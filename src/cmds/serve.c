@@ -32,6 +32,10 @@ static const char usage[] =
 	"      --port N           the port (9001); 0: any that is free\n"
 	"      --open             open the URL in the browser\n"
 	"      --source DIR       where the sources lie that the trace names; may be given again\n"
+	"      --debug-info FILE  for the debugger: a vmlinux with DWARF of this very kernel; else one is looked\n"
+	"                         for where packages put it\n"
+	"      --sysroot DIR      for the debugger: a folder like the guest's root, with user programs that have\n"
+	"                         symbols\n"
 	"      --allow-host HOST  take requests for this host too: a proxy's name, NAME or NAME:PORT\n"
 	"      --allow-origin O   take requests of this web origin too, as https://editor.example:8443\n"
 	"      --query-seconds N  longest run of one request (600); 0: any\n"
@@ -51,7 +55,7 @@ struct serve {
 	uint16_t port;
 	unsigned query_seconds;
 	bool opens, perfetto, json;
-	const char *path;
+	const char *path, *debug_info, *sysroot;
 	char *files; /* the viewer's; NULL: not built */
 
 	struct dv_server *server;
@@ -378,7 +382,8 @@ static struct dv_error *start(struct serve *s, struct dv_route *routes)
 		.files = s->files, .no_files_page = no_viewer, .stopping = on_stopping, .context = s,
 	};
 	struct dv_rpc_options rpc = {
-		.path = s->path, .version = DV_VERSION, .sources = s->sources.items, .query_seconds = s->query_seconds,
+		.path = s->path, .version = DV_VERSION, .sources = s->sources.items, .debug_info = s->debug_info,
+		.sysroot = s->sysroot, .query_seconds = s->query_seconds,
 		.max_message_bytes = DV_SERVER_MAX_MESSAGE, .loading = on_loading, .context = s,
 	};
 	size_t n = 0;
@@ -450,10 +455,11 @@ static bool parse_number(const char *text, unsigned long max, unsigned *ret)
 /* 0; 1: an option was wrong, and said; -1: help was asked for. */
 static int parse(struct serve *s, int argc, char **argv)
 {
-	enum { PORT = 256, OPEN, SOURCE, HOST, ORIGIN, SECONDS, PERFETTO, JSON };
+	enum { PORT = 256, OPEN, SOURCE, DEBUG_INFO, SYSROOT, HOST, ORIGIN, SECONDS, PERFETTO, JSON };
 	static const struct option options[] = {
 		{"port", required_argument, NULL, PORT}, {"open", no_argument, NULL, OPEN},
-		{"source", required_argument, NULL, SOURCE}, {"allow-host", required_argument, NULL, HOST},
+		{"source", required_argument, NULL, SOURCE}, {"debug-info", required_argument, NULL, DEBUG_INFO},
+		{"sysroot", required_argument, NULL, SYSROOT}, {"allow-host", required_argument, NULL, HOST},
 		{"allow-origin", required_argument, NULL, ORIGIN},
 		{"query-seconds", required_argument, NULL, SECONDS}, {"perfetto", no_argument, NULL, PERFETTO},
 		{"json", no_argument, NULL, JSON}, {"help", no_argument, NULL, 'h'}, {0},
@@ -467,6 +473,8 @@ static int parse(struct serve *s, int argc, char **argv)
 		case PORT: ok = parse_number(optarg, 65535, &port); break;
 		case OPEN: s->opens = true; break;
 		case SOURCE: ok = add(&s->sources, optarg); break;
+		case DEBUG_INFO: s->debug_info = optarg; break;
+		case SYSROOT: s->sysroot = optarg; break;
 		case HOST: ok = add(&s->hosts, optarg); break;
 		case ORIGIN: ok = add(&s->origins, optarg); break;
 		case SECONDS: ok = parse_number(optarg, MAX_QUERY_SECONDS, &s->query_seconds); break;

@@ -131,12 +131,8 @@ static void on_ready(void *context, const struct dv_call *calls, size_t len)
 static bool on_progress(void *context, uint64_t done_icount, uint64_t total_icount)
 {
 	struct fetch *f = context;
-	uint64_t permille = total_icount ? done_icount * 1000 / total_icount : 0;
 
-	if (permille != f->told_permille)
-		job_progress(f->job, (double)done_icount, (double)total_icount, "replaying to the calls");
-	f->told_permille = permille;
-	return !job_is_cancelled(f->job);
+	return job_replayed(f->job, done_icount, total_icount, "replaying to the calls", &f->told_permille);
 }
 
 /* A module's functions are not in the kernel's own type information, where another may have their name. */

@@ -38,18 +38,25 @@ static struct dv_error *list_files(struct dv_rpc *rpc)
 	return NULL;
 }
 
-static struct dv_error *check_named(struct dv_rpc *rpc, const char *file)
+/* The trace may have a file's name without the leading folders that gdb gives it: the longest end that it has. */
+static struct dv_error *find_named(struct dv_rpc *rpc, const char *file, const char **ret)
 {
+	const char *named = NULL;
 	struct dv_error *err;
-	bool named;
 
 	pthread_mutex_lock(&rpc->lock);
 	err = list_files(rpc);
-	named = !err && bsearch(&file, rpc->files, rpc->file_count, sizeof(*rpc->files), compare_strings);
+	for (const char *tail = file, *slash; !err && tail && !named; tail = slash ? slash + 1 : NULL) {
+		slash = strchr(tail, '/');
+		if (bsearch(&tail, rpc->files, rpc->file_count, sizeof(*rpc->files), compare_strings))
+			named = tail;
+	}
 	pthread_mutex_unlock(&rpc->lock);
-	if (err || named)
-		return err;
-	return dv_error_new(DV_ERROR_NOT_FOUND, "the trace names no source file %s", file);
+	DV_TRY(err);
+	if (!named)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace names no source file %s", file);
+	*ret = named;
+	return NULL;
 }
 
 /* Whether a path, all links resolved, lies in a folder. New memory, or NULL. */
@@ -103,14 +110,14 @@ static size_t line_offset(const char *text, size_t len, uint64_t line)
 
 HANDLER(handle_source)
 {
-	const char *file = param_string(job, "file");
+	const char *file;
 	uint64_t line = param_count(job, "line", 0), context = param_count(job, "context", SOURCE_CONTEXT);
 	uint64_t first = line > context ? line - context : 1, total = 0;
 	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
 	_cleanup_free_ char *path = NULL;
 	size_t from, to;
 
-	DV_TRY(check_named(job->rpc, file));
+	DV_TRY(find_named(job->rpc, param_string(job, "file"), &file));
 	path = find_source(job->rpc->options.sources, file);
 	if (!path) {
 		job_hint(job, "give the folder of its sources to 'dejaview serve' by --source DIR");

@@ -137,6 +137,10 @@ void job_sql_close(struct job *job, struct dv_sql *sql);
  * DV_ERROR_UNSUPPORTED for what does not replay. */
 struct dv_error *job_subject(const struct job *job, struct dv_subject *ret);
 
+/* How far a replay is, told when that has changed by a thousandth (writes.c). False: the request was cancelled. */
+bool job_replayed(struct job *job, uint64_t done_icount, uint64_t total_icount, const char *what,
+		  uint64_t *told_permille);
+
 /* Parameters that were checked; with the value of an absent one. */
 uint64_t param_count(const struct job *job, const char *name, uint64_t otherwise);
 const char *param_string(const struct job *job, const char *name);

@@ -275,7 +275,8 @@ static struct dv_error *start_mi(struct replay *r, int master)
 
 static struct dv_error *start_session(struct replay *r)
 {
-	const struct dv_session_options options = {0};
+	const struct dv_session_options options = {.debug_info = r->rpc->options.debug_info,
+						   .sysroot = r->rpc->options.sysroot};
 	const struct dv_gdb_options gdb = {.mi = true};
 	struct dv_error *err;
 

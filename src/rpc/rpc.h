@@ -36,6 +36,8 @@ struct dv_rpc_options {
 	const char *path;	 /* a trace or a recording */
 	const char *version;	 /* DejaView's */
 	const char *const *sources; /* folders where sources may be read, NULL-terminated; or NULL */
+	const char *debug_info;	 /* for the debugger: a vmlinux with DWARF; NULL: looked for */
+	const char *sysroot;	 /* for the debugger: a folder like the guest's root; or NULL */
 	unsigned workers;	 /* 0: as many as the machine likes */
 	unsigned query_seconds;	 /* longest run of a request; 0: any */
 	unsigned max_message_bytes; /* what the transport takes: told to clients */

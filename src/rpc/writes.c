@@ -7,6 +7,7 @@
 #include "rpc/private.h"
 
 #define MAX_WRITES 200 /* the newest */
+#define NO_THREAD UINT64_MAX
 
 struct find {
 	struct job *job;
@@ -79,12 +80,20 @@ static bool on_write(void *context, const struct dv_write *w)
 static bool on_progress(void *context, uint64_t done_icount, uint64_t total_icount)
 {
 	struct find *s = context;
+
+	return job_replayed(s->job, done_icount, total_icount, "looking for writes, from the end backwards",
+			    &s->told_permille);
+}
+
+bool job_replayed(struct job *job, uint64_t done_icount, uint64_t total_icount, const char *what,
+		  uint64_t *told_permille)
+{
 	uint64_t permille = total_icount ? done_icount * 1000 / total_icount : 0;
 
-	if (permille != s->told_permille)
-		job_progress(s->job, (double)done_icount, (double)total_icount, "looking for writes, from the end backwards");
-	s->told_permille = permille;
-	return !job_is_cancelled(s->job);
+	if (permille != *told_permille)
+		job_progress(job, (double)done_icount, (double)total_icount, what);
+	*told_permille = permille;
+	return !job_is_cancelled(job);
 }
 
 static struct dv_error *find(struct find *s, const char *place)
@@ -93,6 +102,7 @@ static struct dv_error *find(struct find *s, const char *place)
 	struct dv_writes_search search = {.from_icount = param_count(s->job, "from", 0), .checkpoints = &checkpoints,
 					  .write = on_write, .progress = on_progress, .context = s};
 	uint64_t end = dv_recording_common_icount(s->subject.recording);
+	uint64_t tid = param_count(s->job, "thread", NO_THREAD);
 
 	DV_TRY(dv_writes_resolve(&s->subject, place, param_count(s->job, "size", 0), &search.vaddr, &search.bytes));
 	s->vaddr = search.vaddr;
@@ -101,6 +111,10 @@ static struct dv_error *find(struct find *s, const char *place)
 	if (search.to_icount > end)
 		search.to_icount = end;
 	search.qemu = s->subject.qemu;
+	if (tid != NO_THREAD && tid > INT32_MAX)
+		return dv_error_new(DV_ERROR_INVALID, "params: thread: there is no thread %" PRIu64, tid);
+	if (tid != NO_THREAD)
+		DV_TRY(dv_subject_thread_ran_before(&s->subject, (int32_t)tid, search.to_icount, &search.moment_icount));
 	DV_TRY(dv_checkpoints_open(s->subject.recording, &checkpoints));
 	return dv_writes_find(s->subject.recording, &search);
 }

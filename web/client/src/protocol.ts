@@ -540,7 +540,7 @@ export interface Methods {
   /** 60. Lines of a source file that the trace names, where the source is there. */
   'source': {
     readonly params: {
-      /** As functions have it. */ readonly file: string;
+      /** As functions have it, or as gdb's frames: with more folders before it. */ readonly file: string;
       /** Only around it; otherwise all. */ readonly line?: number;
       /** Lines before and after; 200 unless told. */ readonly context?: number;
     };
@@ -742,6 +742,7 @@ export interface Methods {
       readonly address?: Address;
       readonly symbol?: string;
       readonly size?: number;
+      /** The tid of the thread in whose memory it is looked up: for addresses of user space. */ readonly thread?: number;
       readonly from?: Icount;
       readonly to?: Icount;
     };
