@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer, connect } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const need = (name) => {
 	const value = process.env[name];
@@ -16,9 +17,10 @@ export const dejaview = need('DEJAVIEW');
 const build = need('DEJAVIEW_BUILD');
 const { chromium } = createRequire(join(build, 'web/x.js'))('playwright-core');
 
-/** The demo's recording, made by this build; again when the build is newer. */
-export function recording(folder = join(build, 'tests/ui')) {
-	const path = join(folder, 'demo.dejaview');
+/** A recording, made by this build; again when the build is newer. `boot` says what QEMU starts. */
+function made(name, boot, after = () => undefined) {
+	const folder = join(build, 'tests/ui');
+	const path = join(folder, `${name}.dejaview`);
 	const plugin = join(build, 'libdejaview-plugin.so');
 	const marker = join(path, 'trace.dvtrace');
 	if (existsSync(marker) && statSync(marker).mtimeMs > statSync(plugin).mtimeMs) {
@@ -26,19 +28,37 @@ export function recording(folder = join(build, 'tests/ui')) {
 		return path;
 	}
 	const kernel = join(need('DEJAVIEW_TEST_KERNELS'), '6.1/vmlinuz');
-	const initrd = join(need('DEJAVIEW_TEST_GUESTS'), 'demo.cpio.gz');
 	const partial = `${path}.partial`;
 	mkdirSync(folder, { recursive: true });
 	rmSync(partial, { recursive: true, force: true });
 	rmSync(path, { recursive: true, force: true });
-	const made = spawnSync(dejaview, ['record', '-o', partial, '--', 'qemu-system-x86_64', '-machine', 'q35', '-m', '512', '-nographic',
-		'-no-reboot', '-net', 'none', '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 panic=-1'],
-	{ stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
-	if (made.status !== 0)
-		throw new Error(`the demo could not be recorded:\n${made.stdout.slice(-2000)}${made.stderr.slice(-2000)}`);
+	run(dejaview, ['record', '-o', partial, '--', 'qemu-system-x86_64', '-machine', 'q35', '-nographic', '-no-reboot', '-net', 'none',
+		'-kernel', kernel, ...boot(folder)]);
+	after(partial);
 	renameSync(partial, path);
 	return path;
 }
+
+function run(program, args, options = {}) {
+	const { status, stdout, stderr, error } = spawnSync(program, args, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8', ...options });
+	if (status !== 0)
+		throw new Error(`${program} ${args.join(' ')} failed:\n${error ?? ''}${stdout?.slice(-2000)}${stderr?.slice(-2000)}`);
+}
+
+/** The demo's. */
+export const recording = () => made('demo', () => ['-m', '512', '-initrd', join(need('DEJAVIEW_TEST_GUESTS'), 'demo.cpio.gz'), '-append', 'console=ttyS0 panic=-1']);
+
+/** Where the sources are that the program's debug information names. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The tutorial's program as the guest's init, with debug information; and checkpoints, so that seeks are short. */
+export const programRecording = () => made('program', (folder) => {
+	const init = join(folder, 'init');
+	const initrd = join(folder, 'init.cpio.gz');
+	run('gcc', ['-g', '-static', '-pthread', '-o', init, 'examples/late-writer.c'], { cwd: root });
+	run('python3', ['-B', '-c', 'import sys, guest; guest.initramfs(*sys.argv[1:])', initrd, init], { cwd: join(root, 'tests/guest') });
+	return ['-m', '256', '-initrd', initrd, '-append', 'console=ttyS0 panic=-1 quiet'];
+}, (path) => run(dejaview, ['checkpoint', '--quiet', '--interval', '1s', path]));
 
 /** dejaview serve; resolves when the trace is loaded. */
 export async function serve(path, args = []) {

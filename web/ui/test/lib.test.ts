@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { exact, parseCount, percent, short } from '../src/lib/format.ts';
 import { fuzzy, matcher, searchGlob } from '../src/lib/glob.ts';
 import { colourOf, hash, oklch, subsystem } from '../src/timeline/colours.ts';
+import { holdsMore, memberOf } from '../src/lib/expressions.ts';
 import { Kind } from '../src/lib/types.ts';
 
 test('numbers as people read them', () => {
@@ -56,4 +57,19 @@ test('what belongs together has one hue', () => {
 test('colours are colours', () => {
 	assert.equal(oklch(1, 0, 0), 0xffffffff);
 	assert.equal(oklch(0, 0, 0), 0xff000000);
+});
+
+test('parts of variables as gdb takes them', () => {
+	assert.equal(memberOf({ expression: 'task', type: 'struct task_struct *' }, 'comm'), '(task)->comm');
+	assert.equal(memberOf({ expression: 'task', type: 'struct task_struct *const' }, 'comm'), '(task)->comm');
+	assert.equal(memberOf({ expression: '(task)->comm', type: 'char [16]' }, '3'), '((task)->comm)[3]');
+	assert.equal(memberOf({ expression: 'wait', type: 'struct wait_queue_entry' }, 'flags'), '(wait).flags');
+	assert.equal(memberOf({ expression: 'n', type: 'int *' }, '*n'), '*(n)');
+	assert.equal(memberOf({ expression: 'page', type: 'struct page *' }, '<anonymous union>'), 'page');
+	assert.ok(holdsMore({ type: 'struct list_head', value: '{...}' }));
+	assert.ok(holdsMore({ type: 'struct file *', value: '0xffff888003d2a000' }));
+	assert.ok(!holdsMore({ type: 'struct file *', value: '0x0' }));
+	assert.ok(!holdsMore({ type: 'void *', value: '0xffff888003d2a000' }));
+	assert.ok(!holdsMore({ type: 'int (*)(void)', value: '0xffffffff81000000' }));
+	assert.ok(!holdsMore({ type: 'unsigned long', value: '3' }));
 });

@@ -4,19 +4,23 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { JSX } from 'preact';
-import type { StackFrame, Variable, Write } from '../../../client/src/protocol.ts';
+import type { Methods, StackFrame, Variable, Write } from '../../../client/src/protocol.ts';
 import { isCancelled, RequestError } from '../../../client/src/client.ts';
 import { exact } from '../lib/format.ts';
 import { shown } from '../lib/keys.ts';
 import { icount } from '../lib/types.ts';
-import { bounds, breakpoints, can, client, drawerOpen, hello, here, replay, replayProgress, report, tab, threadById, whereReplay } from '../state/app.ts';
+import { bounds, breakpoints, can, client, drawerOpen, hello, here, replay, replayProgress, report, selection, tab, threadById, whereReplay } from '../state/app.ts';
 import { byId } from '../state/commands.ts';
 import { ask, debugAt, debugEnd, debugStart, interrupt, whyNoDebugger } from '../state/debug.ts';
 import { dark } from '../state/settings.ts';
+import { holdsMore, isAnonymous, memberOf } from '../lib/expressions.ts';
+import type { Parent } from '../lib/expressions.ts';
 import { At, Empty, ErrorText, useAsk, Waiting } from './bits.tsx';
+import type { Loaded } from './bits.tsx';
+import { Source } from './Source.tsx';
 
 const frame = signal(0);
-const section = signal<'stack' | 'registers' | 'breakpoints' | 'writes'>('stack');
+const section = signal<'stack' | 'source' | 'registers' | 'breakpoints' | 'writes'>('stack');
 
 function Button({ id, label, disabled }: { readonly id: string; readonly label: string; readonly disabled?: boolean }): JSX.Element {
 	const command = byId.get(id)!;
@@ -45,43 +49,60 @@ function Terminal(): JSX.Element {
 	return <div class="gdb-terminal" ref={host} aria-label="gdb" />;
 }
 
-function Tree({ variables, level = 0 }: { readonly variables: readonly Variable[]; readonly level?: number }): JSX.Element {
+const registers: Parent = { expression: '$', type: '' };
+
+function Tree({ variables, level = 0, parent }: { readonly variables: readonly Variable[]; readonly level?: number; readonly parent?: Parent | undefined }): JSX.Element {
 	return (
 		<ul class="variables" role={level === 0 ? 'tree' : 'group'}>
-			{variables.map((v) => <Node key={v.name} v={v} level={level} />)}
+			{variables.map((v) => <Node key={v.name} v={v} level={level} parent={parent} />)}
 		</ul>
 	);
 }
 
-function Node({ v, level }: { readonly v: Variable; readonly level: number }): JSX.Element {
-	const isOpen = openNodes.value.has(v.reference ?? '');
-	const inside = useAsk(isOpen && v.reference ? `${v.reference} ${whereReplay.value}` : undefined, (signal) => ask('replay.evaluate', { of: v.reference!, frame: frame.value }, signal));
+/** What is in a variable; gdb makes a handle of a local one first. */
+async function insideOf(v: Variable, expression: string, signal: AbortSignal): Promise<readonly Variable[]> {
+	const of = v.reference ?? (await ask('replay.evaluate', { expression, frame: frame.value }, signal))?.variables[0]?.reference;
+	return of === undefined ? [] : (await ask('replay.evaluate', { of, frame: frame.value }, signal))?.variables ?? [];
+}
+
+/** A register's value is an address to look at; a variable lies somewhere itself. */
+function Node({ v, level, parent }: { readonly v: Variable; readonly level: number; readonly parent: Parent | undefined }): JSX.Element {
+	const expression = parent ? memberOf(parent, v.name) : v.name;
+	const key = `${expression} ${v.name}`;
+	const isOpen = openNodes.value.has(key);
+	const inside = useAsk(isOpen ? `${key} ${frame.value} ${whereReplay.value}` : undefined, (signal) => insideOf(v, expression, signal));
 	const toggle = (): void => {
 		const next = new Set(openNodes.value);
-		if (!next.delete(v.reference!))
-			next.add(v.reference!);
+		if (!next.delete(key))
+			next.add(key);
 		openNodes.value = next;
 	};
+	const canOpen = parent !== registers && (v.reference ? !!v.children : level === 0 && holdsMore(v));
 	const address = /0x[0-9a-f]{4,}/i.exec(v.value)?.[0];
+	const ask_ = (): unknown => (parent === registers ? whoWrote({ text: address! }) : whoWrote({ text: expression, frame: frame.value }));
 	return (
-		<li role="treeitem" {...(v.children ? { 'aria-expanded': isOpen } : {})}>
+		<li role="treeitem" {...(canOpen ? { 'aria-expanded': isOpen } : {})}>
 			<div class="variable">
-				{v.children && v.reference ? <button type="button" class="arrow" aria-label={`${isOpen ? 'Close' : 'Open'} ${v.name}`} onClick={toggle}>{isOpen ? '▾' : '▸'}</button> : <span class="arrow" />}
+				{canOpen ? <button type="button" class="arrow" aria-label={`${isOpen ? 'Close' : 'Open'} ${v.name}`} onClick={toggle}>{isOpen ? '▾' : '▸'}</button> : <span class="arrow" />}
 				<span class="mono name" title={v.type ?? ''}>{v.name}</span><span class="mono value" title={v.value}>{v.value}</span>
-				{can('writes') && <button type="button" class="small" title="Who wrote this?" onClick={() => {
-					whoWrote(level === 0 && !address ? { symbol: v.name } : { text: address ?? v.name });
-				}}>who wrote?</button>}
+				{can('writes') && (parent !== registers || address) && <button type="button" class="small" title={parent === registers ? `Who wrote to what ${v.name} points at?` : `Who wrote to ${expression}?`}
+					aria-label={`Who wrote ${v.name}?`} onClick={ask_}>who wrote?</button>}
 			</div>
-			{isOpen && inside.value && <Tree variables={inside.value.variables} level={level + 1} />}
+			{isOpen && inside.error && <ErrorText error={inside.error} />}
+			{isOpen && inside.value && (inside.value.length ? <Tree variables={inside.value} level={level + 1} parent={parent && isAnonymous(v.name) ? parent : { expression, type: v.type ?? '' }} /> : <p class="dim">Nothing to be shown.</p>)}
 		</li>
 	);
 }
+/** By expression: what is open stays open while the guest moves. */
 const openNodes = signal<ReadonlySet<string>>(new Set());
+
+const useStack = (): Loaded<Methods['replay.stack']['result'] | undefined> =>
+	useAsk(replay.value.state === 'stopped' ? `s${whereReplay.value}` : undefined, (signal) => ask('replay.stack', { limit: 60 }, signal));
 
 function Stack(): JSX.Element {
 	const at = whereReplay.value;
 	const state = replay.value.state;
-	const stack = useAsk(state === 'stopped' ? `s${at}` : undefined, (signal) => ask('replay.stack', { limit: 60 }, signal));
+	const stack = useStack();
 	const locals = useAsk(state === 'stopped' ? `l${at} ${frame.value}` : undefined, (signal) => ask('replay.locals', { frame: frame.value }, signal));
 	const row = (f: StackFrame): JSX.Element => (
 		<li key={f.level}><button type="button" class={`link mono${frame.value === f.level ? ' on' : ''}`} aria-current={frame.value === f.level} onClick={() => (frame.value = f.level)} title={f.address}>
@@ -100,7 +121,16 @@ function Stack(): JSX.Element {
 
 function Registers(): JSX.Element {
 	const answer = useAsk(replay.value.state === 'stopped' ? `r${whereReplay.value} ${frame.value}` : undefined, (signal) => ask('replay.registers', { frame: frame.value }, signal));
-	return answer.error ? <ErrorText error={answer.error} /> : <Tree variables={answer.value?.variables ?? []} />;
+	return answer.error ? <ErrorText error={answer.error} /> : <Tree variables={answer.value?.variables ?? []} parent={registers} />;
+}
+
+/** Where the frame that is chosen stands, in its source. */
+function FrameSource(): JSX.Element {
+	const stack = useStack();
+	const f = stack.value?.frames[frame.value];
+	if (stack.error)
+		return <ErrorText error={stack.error} />;
+	return f ? <Source file={f.file} line={f.line} name={f.function ?? f.address} /> : <p class="dim">…</p>;
 }
 
 function Breakpoints(): JSX.Element {
@@ -157,26 +187,63 @@ interface Writes {
 const writes = signal<Writes>({ of: '', list: [], running: false, progress: undefined, error: undefined });
 let writesController: AbortController | undefined;
 
-/** Shown newest first; the daemon finds them from the newest backwards. */
-export async function whoWrote(what: { readonly symbol?: string; readonly text?: string }, size?: number): Promise<void> {
+const isAddress = (text: string): boolean => /^0x[0-9a-f]+$/i.test(text);
+
+/** Where gdb has an expression's value, and how large it is. */
+async function placeOf(expression: string, level: number, signal: AbortSignal): Promise<{ readonly address: string; readonly size: number }> {
+	const value = async (text: string): Promise<string> => (await ask('replay.evaluate', { expression: text, frame: level }, signal))?.variables[0]?.value ?? '';
+	const address = /0x[0-9a-f]+/i.exec(await value(`&(${expression})`))?.[0];
+	if (!address)
+		throw new RequestError('not_found', `gdb has no address of ${expression}.`, 'A variable that is kept in a register is written to by the instructions before: step back.');
+	const size = Number(await value(`sizeof(${expression})`).catch(() => ''));
+	return { address, size: size > 0 && size <= 4096 ? size : 8 };
+}
+
+/** In whose memory an address of user space is meant: the thread that stands there, or the selected call's. */
+function threadAt(address: string): number | undefined {
+	const s = selection.value;
+	const utid = replay.value.utid ?? (s?.kind === 'slice' ? s.key.utid : undefined);
+	return BigInt(address) >> 47n || utid === undefined ? undefined : threadById.value.get(utid)?.tid;
+}
+
+/** Shown newest first; the daemon finds them from the newest backwards. With a frame: a variable of gdb's. */
+export async function whoWrote(what: { readonly text: string; readonly frame?: number }, size?: number): Promise<void> {
 	section.value = 'writes';
 	tab.value = 'debugger';
 	drawerOpen.value = true;
 	writesController?.abort();
 	const mine = (writesController = new AbortController());
-	const text = what.text ?? what.symbol ?? '';
+	const { text } = what;
 	const set = (change: Partial<Writes>): void => {
 		if (writesController === mine)
 			writes.value = { ...writes.value, ...change };
 	};
 	writes.value = { of: text, list: [], running: true, progress: undefined, error: undefined };
-	const place = /^0x[0-9a-f]+$/i.test(text) ? { address: text.toLowerCase() as never } : { symbol: text };
 	const until = whereReplay.value ?? here.value;
-	try {
-		await client.request('writes', { ...place, ...(size ? { size } : {}), ...(until === undefined ? {} : { to: until }) }, {
+	const search = async (place: { readonly address: string } | { readonly symbol: string }, bytes: number | undefined): Promise<void> => {
+		const thread = 'address' in place ? threadAt(place.address) : undefined;
+		await client.request('writes', {
+			...('address' in place ? { address: place.address.toLowerCase() as never } : place), ...(bytes ? { size: bytes } : {}),
+			...(thread === undefined ? {} : { thread }), ...(until === undefined ? {} : { to: until }),
+		}, {
 			signal: mine.signal, onProgress: (progress) => set({ progress }),
 			onPart: (part) => set({ list: [...writes.value.list, ...part.writes].sort((a, b) => b.icount - a.icount) }),
 		});
+	};
+	const inGdb = async (level: number): Promise<void> => {
+		const place = await placeOf(text, level, mine.signal);
+		await search(place, size ?? place.size);
+	};
+	try {
+		if (what.frame !== undefined)
+			await inGdb(what.frame);
+		else
+			await search(isAddress(text) ? { address: text } : { symbol: text }, size).catch((error: unknown) => {
+				// The kernel has no such symbol: gdb may know the name, of a program or as an expression.
+				if (!(error instanceof RequestError) || error.code !== 'not_found' && error.code !== 'invalid' || isAddress(text) || replay.value.state !== 'stopped')
+					throw error;
+				return inGdb(frame.value).catch(() => Promise.reject(error));
+			});
 	} catch (error) {
 		if (!isCancelled(error))
 			set({ error: error instanceof RequestError ? error : new RequestError('internal', String(error)) });
@@ -199,7 +266,7 @@ function WritesPane(): JSX.Element {
 				if (name)
 					void whoWrote({ text: name }, size ? Number(size) : undefined);
 			}}>
-				<input ref={input} type="text" class="mono" placeholder="address or symbol, with :SIZE" aria-label="Address or symbol" defaultValue={w.of} spellcheck={false} /><button type="submit">Who wrote this?</button>
+				<input ref={input} type="text" class="mono" placeholder="address, symbol or expression, with :SIZE" aria-label="Address or symbol" defaultValue={w.of} spellcheck={false} /><button type="submit">Who wrote this?</button>
 			</form>
 			{w.running && <Waiting progress={w.progress} cancel={() => writesController?.abort()} />}
 			{w.error && <ErrorText error={w.error} />}
@@ -239,7 +306,7 @@ export function Debugger(): JSX.Element {
 		);
 	}
 	const busy = status.state !== 'stopped' || !!progress;
-	const tabs = [['stack', 'Stack'], ['registers', 'Registers'], ['breakpoints', 'Breakpoints'], ['writes', 'Who wrote?']] as const;
+	const tabs = [['stack', 'Stack'], ['source', 'Source'], ['registers', 'Registers'], ['breakpoints', 'Breakpoints'], ['writes', 'Who wrote?']] as const;
 	return (
 		<div class="debugger">
 			<div class="bar-top debug-bar" role="toolbar" aria-label="Debugger">
@@ -264,7 +331,7 @@ export function Debugger(): JSX.Element {
 						{tabs.map(([id, title]) => <button type="button" role="tab" key={id} aria-selected={section.value === id} class={section.value === id ? 'on' : ''} onClick={() => (section.value = id)}>{title}</button>)}
 					</div>
 					<div class="subpane" role="tabpanel">
-						{section.value === 'stack' && <Stack />}{section.value === 'registers' && <Registers />}{section.value === 'breakpoints' && <Breakpoints />}{section.value === 'writes' && <WritesPane />}
+						{section.value === 'stack' && <Stack />}{section.value === 'source' && <FrameSource />}{section.value === 'registers' && <Registers />}{section.value === 'breakpoints' && <Breakpoints />}{section.value === 'writes' && <WritesPane />}
 					</div>
 				</div>
 			</div>
