@@ -53,7 +53,7 @@ _dejaview() {
 	writes) options+=' --before --from --all --count --thread --jobs --json --image --qemu --quiet' ;;
 	calls) options+=' --from --to --count --jobs --json --image --qemu --quiet' ;;
 	serve) options+=' --port --open --source --debug-info --sysroot --allow-host --allow-origin --query-seconds --perfetto --json' ;;
-	where) options+=' --debug-info --json' ;;
+	where) options+=' --debug-info --sysroot --pid --at --json' ;;
 	dap) options+=' --port' ;;
 	checkpoint) options+=' --interval --budget --list --remove --json --image --qemu --quiet' ;;
 	debug) options+=' --at --slice --call --end --debug-info --sysroot --command --gdb --no-checkpoints --image --qemu' ;;

@@ -33,8 +33,8 @@ struct dv_plugin_args {
 	"      --symbols-from FILE   the guest kernel's image with symbols (default: QEMU's -kernel)\n" \
 	"      --sysroot DIR         a folder like the guest's root: symbols of its programs and libraries,\n" \
 	"                            before those of the initramfs and of the disk images\n"                   \
-	"      --debug-info VMLINUX  the kernel with DWARF: its functions' source files and lines (default:\n"  \
-	"                            found by build id under /usr/lib/debug)\n"                               \
+	"      --debug-info PATH     the kernel with DWARF, or a folder with it, modules, .build-id/: functions'\n" \
+	"                            source files and lines (default: what is under /usr/lib/debug)\n"        \
 	"      --starting-from FUNC  nothing before FUNC is first called\n"                            \
 	"      --stopping-at FUNC    nothing after FUNC is called\n"                                   \
 	"      --during COMM         only threads of this name\n"                                      \

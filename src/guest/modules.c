@@ -3,13 +3,18 @@
 #include "guest/modules.h"
 
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "guest/arch.h"
+#include "symbols/elffile.h"
 
 #define MAX_SYMBOLS	 (1u << 18)
 #define MAX_STRINGS	 (16u << 20)
 #define MAX_TEXT	 (256u << 20)
+#define MAX_NOTES	 64
+#define MAX_NOTE_BYTES	 4096
+#define BUILD_ID_BYTES	 20 /* BUILD_ID_SIZE_MAX */
 #define MAX_NAME	 512 /* KSYM_NAME_LEN, 6.1 */
 #define MOD_TEXT	 0   /* enum mod_mem_type, include/linux/module.h, 6.4 */
 #define MOD_INIT_TEXT	 4
@@ -33,11 +38,28 @@ static struct dv_error *find_layouts(struct dv_modules_layout *l, const struct d
 	return dv_btf_member(btf, "module_layout", "text_size", &l->text_bytes);
 }
 
+static struct dv_error *find_notes(struct dv_modules_layout *l, const struct dv_btf *btf)
+{
+	DV_TRY(dv_btf_member(btf, "module", "notes_attrs", &l->notes_attrs));
+	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "notes", &l->notes_count));
+	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "attrs", &l->notes));
+	DV_TRY(dv_btf_member(btf, "bin_attribute", "size", &l->note_bytes));
+	DV_TRY(dv_btf_member(btf, "bin_attribute", "private", &l->note_vaddr));
+	return dv_btf_struct_size(btf, "bin_attribute", &l->note_attr_bytes);
+}
+
+static bool has(struct dv_error *err)
+{
+	bool none = err != NULL;
+
+	dv_error_destroy(err);
+	return !none;
+}
+
 struct dv_error *dv_modules_init(struct dv_modules_layout *ret, const struct dv_kernel *kernel)
 {
 	const struct dv_btf *btf = dv_kernel_btf(kernel);
 	struct dv_modules_layout l = {0};
-	struct dv_error *err;
 
 	if (!btf)
 		return dv_error_new(DV_ERROR_UNSUPPORTED,
@@ -48,12 +70,10 @@ struct dv_error *dv_modules_init(struct dv_modules_layout *ret, const struct dv_
 	DV_TRY(dv_btf_member(btf, "mod_kallsyms", "symtab", &l.symtab));
 	DV_TRY(dv_btf_member(btf, "mod_kallsyms", "num_symtab", &l.num_symtab));
 	DV_TRY(dv_btf_member(btf, "mod_kallsyms", "strtab", &l.strtab));
-	err = dv_btf_member(btf, "mod_kallsyms", "typetab", &l.typetab);
-	l.has_typetab = !err;
-	dv_error_destroy(err);
-	err = dv_btf_member(btf, "module", "mem", &l.core);
-	l.has_mem = !err;
-	dv_error_destroy(err);
+	l.has_typetab = has(dv_btf_member(btf, "mod_kallsyms", "typetab", &l.typetab));
+	l.has_build_id = has(dv_btf_member(btf, "module", "build_id", &l.build_id));
+	l.has_notes = has(find_notes(&l, btf));
+	l.has_mem = has(dv_btf_member(btf, "module", "mem", &l.core));
 	DV_TRY(l.has_mem ? find_mem(&l, btf) : find_layouts(&l, btf));
 	*ret = l;
 	return NULL;
@@ -127,6 +147,47 @@ static bool read_symbols(const struct dv_modules_layout *l, const struct dv_gues
 	return true;
 }
 
+/* One section of notes, as /sys/module/X/notes/Y shows it. */
+static bool read_note(const struct dv_modules_layout *l, const struct dv_guest_memory *memory, uint64_t attr,
+		      char ret[DV_MODULE_BUILD_ID_CHARS])
+{
+	_cleanup_free_ char *id = NULL;
+	uint8_t bytes[MAX_NOTE_BYTES];
+	uint64_t size, vaddr;
+
+	if (!dv_guest_read_u64(memory, attr + l->note_bytes.offset_bytes, &size) ||
+	    !dv_guest_read_u64(memory, attr + l->note_vaddr.offset_bytes, &vaddr) || size > sizeof(bytes) ||
+	    !dv_guest_read(memory, vaddr, bytes, size))
+		return false;
+	id = dv_elf_notes_build_id(bytes, size);
+	if (!id || strlen(id) >= DV_MODULE_BUILD_ID_CHARS)
+		return false;
+	memcpy(ret, id, strlen(id) + 1);
+	return true;
+}
+
+static void read_build_id(const struct dv_modules_layout *l, const struct dv_guest_memory *memory, uint64_t module,
+			  char ret[DV_MODULE_BUILD_ID_CHARS])
+{
+	uint8_t id[BUILD_ID_BYTES], none[BUILD_ID_BYTES] = {0};
+	uint64_t attrs;
+	uint32_t count;
+
+	if (l->has_build_id && dv_guest_read(memory, module + l->build_id.offset_bytes, id, sizeof(id)) &&
+	    memcmp(id, none, sizeof(id))) {
+		for (size_t i = 0; i < sizeof(id); i++)
+			snprintf(ret + 2 * i, 3, "%02x", id[i]);
+		return;
+	}
+	if (!l->has_notes || !dv_guest_read_u64(memory, module + l->notes_attrs.offset_bytes, &attrs) || !attrs ||
+	    !dv_guest_read_u32(memory, attrs + l->notes_count.offset_bytes, &count))
+		return;
+	for (uint32_t i = 0; i < count && i < MAX_NOTES; i++) {
+		if (read_note(l, memory, attrs + l->notes.offset_bytes + i * l->note_attr_bytes, ret))
+			return;
+	}
+}
+
 bool dv_modules_read(const struct dv_modules_layout *l, const struct dv_guest_memory *memory, uint64_t vaddr,
 		     struct dv_module *ret)
 {
@@ -141,6 +202,7 @@ bool dv_modules_read(const struct dv_modules_layout *l, const struct dv_guest_me
 		*c = *c > ' ' && *c < 0x7f ? *c : '?';
 	if (!read_text(l, memory, vaddr + l->init.offset_bytes, &m.init_vaddr, &m.init_size_bytes) || !m.init_vaddr)
 		m.init_vaddr = m.init_size_bytes = 0;
+	read_build_id(l, memory, vaddr, m.build_id);
 	if (dv_guest_read_u64(memory, vaddr + l->kallsyms.offset_bytes, &kallsyms) && kallsyms &&
 	    !read_symbols(l, memory, kallsyms, &m)) {
 		m.symbol_count = 0;
@@ -217,6 +279,7 @@ struct dv_error *dv_module_code_create(const struct dv_module *m, struct dv_modu
 		.init_size_bytes = m->init_size_bytes,
 	};
 	memcpy(code->name, m->name, sizeof(code->name));
+	memcpy(code->build_id, m->build_id, sizeof(code->build_id));
 	err = make_symtab(m, &code->symtab);
 	if (err) {
 		free(code);
@@ -284,11 +347,11 @@ struct dv_module_code *dv_module_list_get(const struct dv_module_list *list, uin
 	return NULL;
 }
 
-const struct dv_module_code *dv_module_list_find(const struct dv_module_list *list, uint64_t vaddr,
-						 const struct dv_symbol **ret_function)
+struct dv_module_code *dv_module_list_find(const struct dv_module_list *list, uint64_t vaddr,
+					   const struct dv_symbol **ret_function)
 {
 	for (size_t i = list->len; i-- > 0;) {
-		const struct dv_module_code *code = list->items[i];
+		struct dv_module_code *code = list->items[i];
 
 		if (!is_inside(vaddr, code->base_vaddr, code->size_bytes) &&
 		    !is_inside(vaddr, code->init_vaddr, code->init_size_bytes))

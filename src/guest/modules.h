@@ -17,7 +17,14 @@ struct dv_modules_layout {
 	uint32_t mem_bytes; /* of one element of mem[] */
 	struct dv_btf_member core, init; /* mem[MOD_TEXT] and mem[MOD_INIT_TEXT], or the layouts */
 	struct dv_btf_member base, text_bytes; /* in one of those */
+	/* The build id is kept with CONFIG_STACKTRACE_BUILD_ID, else among the notes that sysfs shows. */
+	bool has_build_id, has_notes;
+	struct dv_btf_member build_id;
+	struct dv_btf_member notes_attrs, notes_count, notes, note_bytes, note_vaddr;
+	uint32_t note_attr_bytes; /* of one element of notes[] */
 };
+
+#define DV_MODULE_BUILD_ID_CHARS 41 /* of 20 bytes in hex */
 
 /* A module as bytes of the guest: read on the vCPU's thread, made sense of on another. */
 struct dv_module {
@@ -25,6 +32,7 @@ struct dv_module {
 	char name[DV_MODULE_NAME_LEN];
 	uint64_t base_vaddr, size_bytes;	/* its text */
 	uint64_t init_vaddr, init_size_bytes;	/* 0 when it has none */
+	char build_id[DV_MODULE_BUILD_ID_CHARS]; /* lower-case hex; "": not known */
 	uint8_t *symbols; /* Elf64_Sym[]; owned, as are the next two */
 	uint32_t symbol_count;
 	char *types; /* nm's letter for each; NULL when there is no such table */
@@ -47,6 +55,7 @@ struct dv_module_code {
 	uint64_t vaddr; /* of its struct module, which tells it apart */
 	char name[DV_MODULE_NAME_LEN];
 	uint64_t base_vaddr, size_bytes, init_vaddr, init_size_bytes; /* as in struct dv_module */
+	char build_id[DV_MODULE_BUILD_ID_CHARS];
 	struct dv_symtab *symtab;
 };
 
@@ -69,7 +78,7 @@ void dv_module_list_remove(struct dv_module_list *list, uint64_t module_vaddr);
 struct dv_module_code *dv_module_list_get(const struct dv_module_list *list, uint64_t module_vaddr);
 /* The module whose code, or init code, has the address (the youngest: init code is freed), and the function
  * there, which may be NULL. NULL when no module has it. */
-const struct dv_module_code *dv_module_list_find(const struct dv_module_list *list, uint64_t vaddr,
-						 const struct dv_symbol **ret_function);
+struct dv_module_code *dv_module_list_find(const struct dv_module_list *list, uint64_t vaddr,
+					   const struct dv_symbol **ret_function);
 
 #endif

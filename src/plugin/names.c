@@ -77,7 +77,7 @@ static unsigned entry_flags(const struct dv_names *n, uint64_t vaddr)
 	}
 }
 
-static const struct dv_module_code *module_at(const struct dv_names *n, uint64_t vaddr, const struct dv_symbol **ret)
+static struct dv_module_code *module_at(const struct dv_names *n, uint64_t vaddr, const struct dv_symbol **ret)
 {
 	if (vaddr < n->arch->module_min || vaddr >= n->arch->module_max)
 		return NULL;
@@ -150,11 +150,13 @@ uint64_t dv_names_function_at(void *context, uint64_t vaddr)
 static bool describe_module(struct dv_names *n, uint64_t key, struct dv_trace_function *ret)
 {
 	const struct dv_symbol *symbol = NULL;
-	const struct dv_module_code *code = module_at(n, key, &symbol);
+	struct dv_module_code *code = module_at(n, key, &symbol);
 
 	if (!code)
 		return false;
 	ret->module = code->name;
+	if (symbol && symbol->vaddr == key)
+		dv_module_lines_find(&n->module_lines, code, key, &ret->file, &ret->line);
 	ret->size_bytes = symbol && symbol->vaddr == key ? symbol->size_bytes : 0;
 	if (symbol && symbol->vaddr == key)
 		snprintf(n->text, sizeof(n->text), "[%s] %.440s", code->name, symbol->name);

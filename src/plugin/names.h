@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "guest/arch.h"
 #include "guest/modules.h"
+#include "plugin/module_lines.h"
 #include "plugin/options.h"
 #include "plugin/spaces.h"
 #include "symbols/debuginfo.h"
@@ -24,6 +25,7 @@ struct dv_names {
 	uint32_t stub_bytes; /* of the kernel's arrays of entries */
 	const struct dv_sources *sources; /* of the kernel; NULL: no DWARF */
 	struct dv_module_list modules;
+	struct dv_module_lines module_lines;
 	struct dv_user_files *files; /* both NULL without the kernel's BTF */
 	struct dv_spaces *spaces;
 	char text[512]; /* what the last describe gave out */

@@ -20,7 +20,7 @@ struct dv_plugin_options {
 	const char *sysroot;	  /* a folder like the guest's root, for user symbols; NULL: none */
 	const char *initrd;	  /* NULL: QEMU's own -initrd */
 	const char *disks[DV_PLUGIN_MAX_DISKS + 1]; /* the guest's images; NULL-terminated */
-	const char *debug_info;	  /* a vmlinux with DWARF; NULL: looked for by build id */
+	const char *debug_info;	  /* a vmlinux with DWARF or a folder of such; NULL: where packages put it */
 	const char *out;	  /* default dejaview.dvtrace */
 	const char *status;	  /* NULL: none */
 	/*

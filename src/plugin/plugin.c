@@ -26,6 +26,7 @@ static struct plugin {
 	struct dv_plugin_options options;
 	char *kernel_path, *initrd_path;
 	struct dv_sources *sources;
+	struct dv_debug_files *debug_files;
 	struct dv_kernel *kernel;
 	struct dv_linux linux_;
 	bool have_linux;
@@ -97,19 +98,23 @@ static struct dv_error *load_symbols(const struct dv_arch *arch)
  * kernel's own file. All of it is read before the guest starts: some seconds for a whole kernel. */
 static struct dv_error *load_sources(void)
 {
-	const char *build_id = plugin.kernel ? dv_kernel_build_id(plugin.kernel) : NULL;
-	_cleanup_free_ char *installed = plugin.options.debug_info ? NULL : dv_debug_file(build_id);
-	const char *path = plugin.options.debug_info ? plugin.options.debug_info : installed;
-	struct dv_error *err;
+	const char *build_id, *folder;
+	_cleanup_free_ char *path = NULL;
 
 	if (!plugin.kernel)
 		return NULL;
+	build_id = dv_kernel_build_id(plugin.kernel);
+	DV_TRY(dv_debug_files_create(plugin.options.debug_info, dv_kernel_banner(plugin.kernel), &plugin.debug_files));
+	path = dv_debug_files_kernel(plugin.debug_files, build_id);
+	folder = dv_debug_files_folder(plugin.debug_files);
 	if (path) {
 		say("reading the kernel's debug information out of %s", path);
-		return dv_sources_open(path, build_id, &plugin.sources);
+		return dv_sources_open(path, build_id, NULL, &plugin.sources);
 	}
-	err = dv_sources_open(plugin.kernel_path, build_id, &plugin.sources);
-	dv_error_destroy(err); /* mostly a packed image */
+	if (folder)
+		say("%s: no vmlinux with debug information of this kernel (build id %s): its functions have no lines",
+		    folder, build_id ? build_id : "not known");
+	dv_error_destroy(dv_sources_open(plugin.kernel_path, build_id, NULL, &plugin.sources)); /* mostly a packed image */
 	return NULL;
 }
 
@@ -226,6 +231,7 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 	recorder.initrd = plugin.initrd_path;
 	recorder.follows_user_space = plugin.have_linux;
 	recorder.sources = plugin.sources;
+	recorder.debug_files = plugin.debug_files;
 	recorder.kernel = plugin.kernel;
 	recorder.clock = tracer.clock.kind;
 	recorder.inexact_reason = tracer.clock.inexact_reason;

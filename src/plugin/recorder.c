@@ -146,15 +146,18 @@ static void on_module(struct dv_recorder *r, const struct dv_event *e)
 		return;
 	dv_trace_writer_flush(r->writer);
 	change.name = code->name;
+	change.build_id = code->build_id[0] ? code->build_id : NULL;
 	change.base_vaddr = code->base_vaddr;
 	change.size_bytes = code->size_bytes;
 	change.init_vaddr = code->init_vaddr;
 	change.init_size_bytes = code->init_size_bytes;
 	dv_trace_writer_module(r->writer, &change);
-	if (event->is_gone)
+	if (event->is_gone) {
+		dv_module_lines_forget(&r->names.module_lines, code);
 		dv_module_list_remove(&r->names.modules, event->module_vaddr);
-	else
+	} else {
 		dv_module_list_add(&r->names.modules, code);
+	}
 }
 
 /* Each segment's tracer reads a file's dynamic symbols when it first can: the first ones stand. */
@@ -362,6 +365,7 @@ static void close_names(struct dv_recorder *r)
 {
 	dv_spaces_destroy(r->names.spaces);
 	dv_user_files_destroy(r->names.files);
+	dv_module_lines_deinit(&r->names.module_lines);
 	dv_module_list_deinit(&r->names.modules);
 	dv_map_deinit(&r->dynamic_files);
 }
@@ -403,6 +407,7 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 	r->options = setup->options;
 	r->names = (struct dv_names){.arch = setup->arch, .kernel = setup->kernel, .options = setup->options};
 	r->names.sources = setup->sources;
+	r->names.module_lines.debug_files = setup->debug_files;
 	if (setup->kernel)
 		r->names.stub_bytes = dv_entry_stub_bytes(setup->arch, setup->kernel);
 	err = open_all(r, setup);

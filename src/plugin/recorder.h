@@ -18,6 +18,7 @@ struct dv_recorder_setup {
 	const struct dv_arch *arch;
 	const struct dv_kernel *kernel; /* may be NULL */
 	const struct dv_sources *sources; /* may be NULL */
+	struct dv_debug_files *debug_files; /* borrowed until it is finished; of modules' lines; may be NULL */
 	bool follows_user_space;	/* the tracer sends mappings */
 	const char *initrd;		/* may be NULL */
 	enum dv_trace_clock clock;

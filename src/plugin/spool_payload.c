@@ -312,6 +312,7 @@ static void put_code(struct dv_buf *to, const struct dv_module_code *code)
 	size_t count = dv_symtab_count(code->symtab);
 
 	put_text(to, code->name);
+	put_text(to, code->build_id);
 	put_number(to, code->base_vaddr);
 	put_number(to, code->size_bytes);
 	put_number(to, code->init_vaddr);
@@ -356,15 +357,17 @@ static struct dv_error *get_code(struct dv_cursor *c, uint64_t module_vaddr, str
 {
 	struct dv_module_code *code = calloc(1, sizeof(*code));
 	_cleanup_free_ char *name = get_text(c, sizeof(code->name) - 1);
+	_cleanup_free_ char *build_id = get_text(c, sizeof(code->build_id) - 1);
 	struct dv_error *err;
 
-	if (!code || !name) {
+	if (!code || !name || !build_id) {
 		free(code);
 		return code ? damaged() : dv_error_no_memory();
 	}
 	code->references = 1;
 	code->vaddr = module_vaddr;
 	memcpy(code->name, name, strlen(name));
+	memcpy(code->build_id, build_id, strlen(build_id));
 	code->base_vaddr = dv_cursor_varint(c);
 	code->size_bytes = dv_cursor_varint(c);
 	code->init_vaddr = dv_cursor_varint(c);

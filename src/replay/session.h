@@ -21,7 +21,7 @@ struct dv_session;
 
 struct dv_session_options {
 	struct dv_timeline_options timeline;
-	const char *debug_info; /* a vmlinux with DWARF; NULL: one is looked for where packages put it */
+	const char *debug_info; /* a vmlinux with DWARF or a folder with one; NULL: where packages put it */
 	const char *sysroot;	/* a folder like the guest's root, with user programs that have symbols; or NULL */
 };
 

@@ -18,6 +18,7 @@
 #include "guest/arch.h"
 #include "guest/slide.h"
 #include "replay/session_private.h"
+#include "symbols/debugfiles.h"
 #include "symbols/elfwrite.h"
 
 #define SLIDE_PAGE_BYTES 4096
@@ -137,33 +138,14 @@ static struct dv_error *write_trace_symbols(struct dv_session *s, const char *pa
 	return *ret_count ? dv_elf_write_symbols(path, dv_kernel_machine(s->kernel), rows, *ret_count) : NULL;
 }
 
-/* "/usr/lib/debug/.build-id/ab/cdef.debug" and where the kernel's own package has it. NULL: nowhere. */
+/* What was given, or what packages put there. NULL: nothing. */
 static char *find_debug_info(const struct dv_session *s)
 {
-	const char *id = dv_kernel_build_id(s->kernel), *banner = dv_kernel_banner(s->kernel);
-	const char *release = banner ? strstr(banner, "version ") : NULL;
-	struct dv_buf paths[3] = {DV_BUF_INIT, DV_BUF_INIT, DV_BUF_INIT};
-	char *found = NULL;
+	_cleanup_(dv_debug_files_destroyp) struct dv_debug_files *files = NULL;
+	struct dv_error *err = dv_debug_files_create(s->debug_info, dv_kernel_banner(s->kernel), &files);
+	char *found = err ? NULL : dv_debug_files_kernel(files, dv_kernel_build_id(s->kernel));
 
-	if (s->debug_info)
-		return strdup(s->debug_info);
-	if (id && strlen(id) > 2)
-		dv_buf_printf(&paths[0], "/usr/lib/debug/.build-id/%.2s/%s.debug", id, id + 2);
-	if (release) {
-		int len = (int)strcspn(release + 8, " ");
-
-		dv_buf_printf(&paths[1], "/usr/lib/debug/boot/vmlinux-%.*s", len, release + 8);
-		dv_buf_printf(&paths[2], "/usr/lib/debug/lib/modules/%.*s/vmlinux", len, release + 8);
-	}
-	for (size_t i = 0; i < DV_ARRAY_SIZE(paths); i++) {
-		char *path = paths[i].len ? dv_buf_steal_string(&paths[i]) : NULL;
-
-		if (path && !found && !access(path, R_OK))
-			found = path;
-		else
-			free(path);
-		dv_buf_deinit(&paths[i]);
-	}
+	dv_error_destroy(err);
 	return found;
 }
 

@@ -7,11 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/io.h"
+#include "replay/guestfiles.h"
 #include "replay/session_private.h"
-#include "symbols/files.h"
 
 #define MAX_USER_FILES 256
-#define MAX_USER_DISKS 16
 #define PAGE_MASK 4095ull
 
 /* A file of the guest's, by its id in the trace. */
@@ -52,29 +51,14 @@ void session_user_destroy(struct session_user *user)
 	free(user);
 }
 
-/* The images as they were when it was recorded: what the guest wrote since lies in the overlays. */
 static struct dv_error *open_sources(struct dv_session *s)
 {
-	const struct dv_qemu_plan *plan = s->recording->plan;
-	_cleanup_free_ char *initrd = NULL;
-	char *disks[MAX_USER_DISKS + 1] = {NULL};
 	struct dv_error *complaint = NULL, *err;
-	struct dv_files_options options = {.sysroot = s->user->sysroot, .disks = (const char *const *)disks};
 
-	for (size_t i = 0; i < plan->files_len && !initrd; i++)
-		if (!strcmp(plan->files[i].role, "initrd"))
-			initrd = dv_qemu_file_path(plan, i, s->recording->folder);
-	for (size_t i = 0, n = 0; i < plan->images_len && n < MAX_USER_DISKS; i++) {
-		disks[n] = dv_qemu_image_path(plan, i, s->recording->folder);
-		n += disks[n] != NULL;
-	}
-	options.initrd = initrd;
-	err = dv_files_open(&options, &s->user->sources, &complaint);
+	err = dv_guest_files_open(s->recording, s->user->sysroot, NULL, &s->user->sources, &complaint);
 	if (complaint)
 		s->user->complaint = strdup(complaint->message);
 	dv_error_destroy(complaint);
-	for (size_t i = 0; disks[i]; i++)
-		free(disks[i]);
 	return err;
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* DWARF by address: see debuginfo.h. */
 #include <dwarf.h>
-#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/io.h"
 #include "symbols/debuginfo.h"
 #include "symbols/elffile_private.h"
@@ -19,6 +18,7 @@ struct unit_range {
 
 struct dv_dwarf {
 	Dwarf *dw;
+	Dwfl *dwfl; /* which owns dw; NULL, but for a relocatable file */
 	struct unit_range *ranges; /* sorted */
 	size_t len, cap;
 };
@@ -80,20 +80,70 @@ static struct dv_error *gather_ranges(struct dv_dwarf *d)
 	return NULL;
 }
 
-struct dv_error *dv_dwarf_create(const struct dv_elf *elf, struct dv_dwarf **ret)
+/*
+ * A relocatable file's DWARF is relocated by libdwfl, as that of a module that runs: it asks for the file, and for
+ * the address of each section that has none in its header.
+ */
+static int give_elf(Dwfl_Module *module, void **elf, const char *name, Dwarf_Addr base, char **path, Elf **ret)
 {
-	_cleanup_(dv_dwarf_destroyp) struct dv_dwarf *d = NULL;
+	*ret = elf_begin(-1, ELF_C_READ, *elf); /* a reference, which libdwfl ends */
+	return -1;
+}
 
-	if (elf->header.e_type == ET_REL)
-		return dv_error_new(DV_ERROR_UNSUPPORTED, "DWARF: a relocatable file (.ko, .o) is not read");
-	d = calloc(1, sizeof(*d));
-	if (!d)
+static int no_debug_file(Dwfl_Module *module, void **elf, const char *name, Dwarf_Addr base, const char *path,
+			 const char *link, GElf_Word crc, char **ret_path)
+{
+	return -1;
+}
+
+static int section_at_zero(Dwfl_Module *module, void **elf, const char *name, Dwarf_Addr base, const char *section,
+			   GElf_Word index, const GElf_Shdr *header, Dwarf_Addr *ret)
+{
+	*ret = 0;
+	return 0;
+}
+
+static const Dwfl_Callbacks relocation = {
+	.find_elf = give_elf, .find_debuginfo = no_debug_file, .section_address = section_at_zero};
+
+static struct dv_error *begin_relocated(struct dv_dwarf *d, const struct dv_elf *elf)
+{
+	Dwfl_Module *module;
+	Dwarf_Addr bias = 0;
+	void **userdata;
+
+	d->dwfl = dwfl_begin(&relocation);
+	if (!d->dwfl)
 		return dv_error_no_memory();
+	dwfl_report_begin(d->dwfl);
+	module = dwfl_report_module(d->dwfl, "module", 0, UINT64_MAX);
+	if (!module || dwfl_report_end(d->dwfl, NULL, NULL) ||
+	    !dwfl_module_info(module, &userdata, NULL, NULL, NULL, NULL, NULL, NULL))
+		return dv_error_new(DV_ERROR_FORMAT, "DWARF: %s", dwfl_errmsg(-1));
+	*userdata = elf->elf;
+	d->dw = dwfl_module_getdwarf(module, &bias);
+	return d->dw ? NULL : dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: %s", dwfl_errmsg(-1));
+}
+
+static struct dv_error *begin(struct dv_dwarf *d, const struct dv_elf *elf)
+{
+	if (elf->header.e_type == ET_REL && !elf->own_data)
+		return dv_error_new(DV_ERROR_UNSUPPORTED, "DWARF: a relocatable file (.ko, .o) without an address");
+	if (elf->header.e_type == ET_REL)
+		return begin_relocated(d, elf);
 	d->dw = dwarf_begin_elf(elf->elf, DWARF_C_READ, NULL);
 	if (!d->dw && dwarf_errno() == 0)
 		return dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: there is none");
-	if (!d->dw)
-		return dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: %s", dwarf_errmsg(-1));
+	return d->dw ? NULL : dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: %s", dwarf_errmsg(-1));
+}
+
+struct dv_error *dv_dwarf_create(const struct dv_elf *elf, struct dv_dwarf **ret)
+{
+	_cleanup_(dv_dwarf_destroyp) struct dv_dwarf *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return dv_error_no_memory();
+	DV_TRY(begin(d, elf));
 	DV_TRY(gather_ranges(d));
 	if (!d->len)
 		return dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: no compilation unit has an address");
@@ -105,7 +155,9 @@ void dv_dwarf_destroy(struct dv_dwarf *d)
 {
 	if (!d)
 		return;
-	if (d->dw)
+	if (d->dwfl)
+		dwfl_end(d->dwfl);
+	else if (d->dw)
 		dwarf_end(d->dw);
 	free(d->ranges);
 	free(d);
@@ -253,13 +305,22 @@ static bool file_index(struct dv_sources *s, size_t first, const char *file, uin
 	return true;
 }
 
+/* Its first instruction. One with a cold part elsewhere has ranges, the first of which begins with it (DWARF 5,
+ * 2.18). */
+static bool entry_of(Dwarf_Die *die, Dwarf_Addr *ret)
+{
+	Dwarf_Addr base, end;
+
+	return !dwarf_entrypc(die, ret) || dwarf_ranges(die, 0, &base, ret, &end) > 0;
+}
+
 static struct dv_error *add_source(struct dv_sources *s, size_t first_file, Dwarf_Die *unit, Dwarf_Die *die)
 {
 	const char *file = relative(unit, dwarf_decl_file(die));
 	struct source source = {.line = number_attribute(die, DW_AT_decl_line)};
 	Dwarf_Addr vaddr;
 
-	if (!file || dwarf_entrypc(die, &vaddr) || s->len >= MAX_FUNCTIONS)
+	if (!file || !entry_of(die, &vaddr) || s->len >= MAX_FUNCTIONS)
 		return NULL;
 	source.vaddr = vaddr;
 	if (s->len == s->cap) {
@@ -341,14 +402,15 @@ bool dv_sources_find(const struct dv_sources *s, uint64_t vaddr, const char **re
 	return true;
 }
 
-static struct dv_error *read_sources(const struct dv_mapped_file *file, const char *build_id, struct dv_sources **ret)
+static struct dv_error *read_sources(const struct dv_mapped_file *file, const char *build_id,
+				     const struct dv_module_place *place, struct dv_sources **ret)
 {
 	_cleanup_(dv_dwarf_destroyp) struct dv_dwarf *dwarf = NULL;
 	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
 	_cleanup_free_ char *its_id = NULL;
 	struct dv_error *err;
 
-	DV_TRY(dv_elf_create(file->data, file->len, &elf));
+	DV_TRY(dv_elf_create_at(file->data, file->len, place, &elf));
 	its_id = dv_elf_build_id(elf);
 	if (build_id && its_id && strcmp(build_id, its_id))
 		return dv_error_new(DV_ERROR_MISMATCH, "its build id is %s, not %s: it is of another build", its_id,
@@ -360,27 +422,14 @@ static struct dv_error *read_sources(const struct dv_mapped_file *file, const ch
 	return err;
 }
 
-struct dv_error *dv_sources_open(const char *path, const char *build_id, struct dv_sources **ret)
+struct dv_error *dv_sources_open(const char *path, const char *build_id, const struct dv_module_place *place,
+				 struct dv_sources **ret)
 {
 	struct dv_mapped_file file;
 	struct dv_error *err;
 
 	DV_TRY(dv_mapped_file_init(path, &file));
-	err = dv_error_prefix(read_sources(&file, build_id, ret), "%s", path);
+	err = dv_error_prefix(read_sources(&file, build_id, place, ret), "%s", path);
 	dv_mapped_file_deinit(&file);
 	return err;
-}
-
-char *dv_debug_file(const char *build_id)
-{
-	char *path;
-
-	if (!build_id || strlen(build_id) < 3)
-		return NULL;
-	if (asprintf(&path, "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2) < 0)
-		return NULL;
-	if (!access(path, R_OK))
-		return path;
-	free(path);
-	return NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * Source files and lines from DWARF (elfutils' libdw reads it): what lies at an address, with the functions
  * that were inlined there; and a small table of where each function is declared, for when the DWARF itself
- * is too large to keep. Addresses are link-time ones. No relocatable files (.ko, .o).
+ * is too large to keep. Addresses are link-time ones, of a relocatable file (.ko, .o) those of dv_elf_create_at().
  */
 #ifndef DV_SYMBOLS_DEBUGINFO_H
 #define DV_SYMBOLS_DEBUGINFO_H
@@ -11,8 +11,8 @@
 
 struct dv_dwarf;
 
-/* elf is borrowed. Errors: DV_ERROR_NOT_FOUND when it has no DWARF, DV_ERROR_UNSUPPORTED for a relocatable
- * file, DV_ERROR_FORMAT with libdw's words. */
+/* elf is borrowed; of a relocatable file it must be one of dv_elf_create_at(), and its DWARF is relocated in it.
+ * Errors: DV_ERROR_NOT_FOUND when it has no DWARF, DV_ERROR_UNSUPPORTED, DV_ERROR_FORMAT with libdw's words. */
 struct dv_error *dv_dwarf_create(const struct dv_elf *elf, struct dv_dwarf **ret);
 void dv_dwarf_destroy(struct dv_dwarf *dwarf);
 DV_DEFINE_CLEANUP(struct dv_dwarf, dv_dwarf_destroy);
@@ -44,12 +44,10 @@ bool dv_sources_find(const struct dv_sources *sources, uint64_t vaddr, const cha
 
 /*
  * The table of a file's DWARF; the file is mapped only meanwhile. build_id: what its build id must be, or
- * NULL. Errors: those of dv_dwarf_create, DV_ERROR_OS, DV_ERROR_MISMATCH for another build; they name path.
+ * NULL. place: of a kernel module, or NULL. Errors: those of dv_dwarf_create and dv_elf_create_at, DV_ERROR_OS,
+ * DV_ERROR_MISMATCH for another build; they name path.
  */
-struct dv_error *dv_sources_open(const char *path, const char *build_id, struct dv_sources **ret);
-
-/* "/usr/lib/debug/.build-id/ab/cdef.debug", where Debian's and others' debug packages put it; new memory
- * (free()), or NULL when there is no such file here. */
-char *dv_debug_file(const char *build_id);
+struct dv_error *dv_sources_open(const char *path, const char *build_id, const struct dv_module_place *place,
+				 struct dv_sources **ret);
 
 #endif

@@ -89,6 +89,7 @@ void dv_elf_destroy(struct dv_elf *elf)
 	if (!elf)
 		return;
 	elf_end(elf->elf);
+	free(elf->own_data);
 	free(elf);
 }
 
@@ -163,8 +164,13 @@ static struct dv_error *add_symbol(const struct dv_elf *elf, const GElf_Sym *sym
 {
 	const char *at = strchr(name, '@');
 	_cleanup_free_ char *plain = at && at != name ? strndup(name, (size_t)(at - name)) : NULL;
+	uint64_t vaddr = sym->st_value;
+	GElf_Shdr shdr;
 
-	return dv_symtab_add(symtab, sym->st_value, sym->st_size, symbol_type(elf, sym), plain ? plain : name);
+	/* A relocatable file counts from its section's start. */
+	if (elf->header.e_type == ET_REL && gelf_getshdr(elf_getscn(elf->elf, sym->st_shndx), &shdr))
+		vaddr += shdr.sh_addr;
+	return dv_symtab_add(symtab, vaddr, sym->st_size, symbol_type(elf, sym), plain ? plain : name);
 }
 
 static struct dv_error *add_symbols_of(const struct dv_elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr,
@@ -223,19 +229,39 @@ struct dv_error *dv_elf_add_dynamic_symbols(const struct dv_elf *elf, struct dv_
 	return add_tables(elf, SHT_DYNSYM, symtab, ret_count);
 }
 
+static bool is_named(const struct dv_elf *elf, Elf_Scn *scn, const char *name)
+{
+	const char *its_name;
+	GElf_Shdr shdr;
+
+	if (!gelf_getshdr(scn, &shdr))
+		return false;
+	its_name = elf_strptr(elf->elf, elf->section_names, shdr.sh_name);
+	return its_name && !strcmp(its_name, name);
+}
+
+bool dv_elf_has_section(const struct dv_elf *elf, const char *name)
+{
+	Elf_Scn *scn = NULL;
+
+	while (elf->section_names && (scn = elf_nextscn(elf->elf, scn))) {
+		GElf_Shdr shdr;
+
+		if (is_named(elf, scn, name) && gelf_getshdr(scn, &shdr) && shdr.sh_type != SHT_NOBITS && shdr.sh_size)
+			return true;
+	}
+	return false;
+}
+
 bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **ret_data, size_t *ret_len)
 {
 	Elf_Scn *scn = NULL;
 
 	while (elf->section_names && (scn = elf_nextscn(elf->elf, scn))) {
-		const char *its_name;
 		Elf_Data *data;
 		GElf_Shdr shdr;
 
-		if (!gelf_getshdr(scn, &shdr))
-			continue;
-		its_name = elf_strptr(elf->elf, elf->section_names, shdr.sh_name);
-		if (!its_name || strcmp(its_name, name))
+		if (!is_named(elf, scn, name) || !gelf_getshdr(scn, &shdr))
 			continue;
 		if (shdr.sh_flags & SHF_COMPRESSED && elf_compress(scn, 0, 0) < 0)
 			continue;

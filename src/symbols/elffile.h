@@ -34,6 +34,19 @@ struct dv_error *dv_elf_create(const uint8_t *data, size_t len, struct dv_elf **
 void dv_elf_destroy(struct dv_elf *elf);
 DV_DEFINE_CLEANUP(struct dv_elf, dv_elf_destroy);
 
+/* Where the kernel put a module's text. init_bytes is 0 when it has no init text. */
+struct dv_module_place {
+	uint64_t text_vaddr, text_bytes, init_vaddr, init_bytes;
+};
+
+/*
+ * The same of a file that may be relocatable (.ko, .o), whose code then is at place, its sections one after
+ * another as the kernel's module loader lays them out; at NULL from 0 on, init text behind the rest. data is
+ * borrowed all the same. Error: DV_ERROR_MISMATCH when the code is not as long as place says.
+ */
+struct dv_error *dv_elf_create_at(const uint8_t *data, size_t len, const struct dv_module_place *place,
+				  struct dv_elf **ret);
+
 uint16_t dv_elf_machine(const struct dv_elf *elf);
 const struct dv_segments *dv_elf_segments(const struct dv_elf *elf);
 /* Tells symtab of every executable section; ret_count is how many, 0 when there are no section headers. */
@@ -51,6 +64,8 @@ struct dv_vaddr_range {
 size_t dv_elf_plt_ranges(const struct dv_elf *elf, struct dv_vaddr_range *ret, size_t max);
 /* The section's bytes, decompressed, owned by elf; false when there is no such section or it is empty. */
 bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **ret_data, size_t *ret_len);
+/* Whether there is such a section with bytes in the file; nothing is read of it. */
+bool dv_elf_has_section(const struct dv_elf *elf, const char *name);
 /* The name in .gnu_debuglink and the checksum of the file that it means; false when there is none. */
 bool dv_elf_debuglink(const struct dv_elf *elf, const char **ret_name, uint32_t *ret_crc32);
 /* The GNU build id among the notes [data, data + len) in lower-case hex (free()), or NULL. */

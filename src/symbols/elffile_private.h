@@ -14,6 +14,7 @@ struct dv_elf {
 	size_t section_names; /* index of .shstrtab, 0 when there are no sections */
 	GElf_Ehdr header;
 	struct dv_segments segments;
+	void *own_data; /* data, where it is a copy */
 };
 
 /* Of a name's characters a terminal or a file may be shown, and not the assembler's own. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "symbols/cpio.h"
+#include "symbols/debugfiles.h"
 #include "symbols/disk.h"
 
 #define MAX_FILE_BYTES	(512u << 20)
@@ -20,7 +21,7 @@
 
 struct dv_files {
 	int sysroot_fd; /* -1: none */
-	char *sysroot;
+	char *sysroot, *debug_folder;
 	struct dv_cpio *cpio;
 	struct dv_disk *disks[MAX_DISKS];
 	size_t disk_count;
@@ -77,6 +78,7 @@ struct dv_error *dv_files_open(const struct dv_files_options *options, struct dv
 	if (!files)
 		return dv_error_no_memory();
 	files->sysroot_fd = -1;
+	files->debug_folder = options->debug_folder ? strdup(options->debug_folder) : NULL;
 	if (options->sysroot)
 		complain(ret_complaints, open_sysroot(files, options->sysroot));
 	if (options->initrd)
@@ -94,6 +96,7 @@ void dv_files_close(struct dv_files *files)
 	if (files->sysroot_fd >= 0)
 		close(files->sysroot_fd);
 	free(files->sysroot);
+	free(files->debug_folder);
 	dv_cpio_close(files->cpio);
 	for (size_t i = 0; i < files->disk_count; i++)
 		dv_disk_close(files->disks[i]);
@@ -189,6 +192,21 @@ static struct dv_error *read_debug_path(struct dv_files *files, const char *path
 	return fd < 0 ? NULL : read_fd(fd, "", path, found);
 }
 
+static struct dv_error *read_debug_folder(struct dv_files *files, const char *build_id, struct found *found)
+{
+	static const char *const below[] = {"", "/usr/lib/debug"};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(below) && files->debug_folder && !found->data; i++) {
+		_cleanup_free_ char *folder = dv_path_join(files->debug_folder, below[i] + (below[i][0] == '/'));
+		_cleanup_free_ char *path = folder ? dv_debug_by_build_id(folder, build_id) : NULL;
+		_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
+		if (fd >= 0)
+			DV_TRY(read_fd(fd, "", path, found));
+	}
+	return NULL;
+}
+
 /* gdb's rules: by build id under /usr/lib/debug; by name beside the file, in .debug, under /usr/lib/debug. */
 static struct dv_error *find_debug(struct dv_files *files, const struct dv_elf *elf, const char *path,
 				   struct found *found)
@@ -200,8 +218,10 @@ static struct dv_error *find_debug(struct dv_files *files, const struct dv_elf *
 	uint32_t crc;
 
 	if (build_id && strlen(build_id) > 2) {
+		DV_TRY(read_debug_folder(files, build_id, found));
 		snprintf(candidate, sizeof(candidate), "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
-		DV_TRY(read_debug_path(files, candidate, found));
+		if (!found->data)
+			DV_TRY(read_debug_path(files, candidate, found));
 	}
 	if (found->data || !dv_elf_debuglink(elf, &link, &crc))
 		return NULL;
@@ -258,10 +278,10 @@ struct dv_error *dv_files_copy(struct dv_files *files, const struct dv_file_name
 	DV_TRY(read_file(files, name, &found));
 	if (found.data)
 		dv_error_destroy(dv_elf_create(found.data, found.len, &elf));
-	if (elf && dv_elf_debuglink(elf, &link, &crc) && !strchr(link, '/')) {
+	if (elf && dv_elf_debuglink(elf, &link, &crc) && !strchr(link, '/'))
 		copy.debug_name = strdup(link);
+	if (elf)
 		DV_TRY(find_debug(files, elf, name->path, &debug_found));
-	}
 	DV_TRY(keep(&found, &copy.bytes));
 	DV_TRY(keep(&debug_found, &copy.debug));
 	*ret = copy;

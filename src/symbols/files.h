@@ -13,6 +13,7 @@ struct dv_files_options {
 	const char *sysroot;	  /* NULL: none, as for the next two */
 	const char *initrd;
 	const char *const *disks; /* NULL-terminated; raw, qcow2 and what else QEMU reads */
+	const char *debug_folder; /* as /usr/lib/debug, or what has that in it: debug files by build id. NULL: none */
 };
 
 struct dv_files;
@@ -37,10 +38,10 @@ DV_DEFINE_CLEANUP(struct dv_files, dv_files_close);
  * DV_ERROR_OS, naming source and file. */
 struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_name *name, struct dv_object **ret);
 
-/* A file as a debugger wants it: its bytes, and those of the debug file that its debug link names. */
+/* A file as a debugger wants it: its bytes, and those of its debug file. */
 struct dv_file_copy {
 	struct dv_buf bytes, debug; /* bytes is empty when no source has the file, debug when there is none */
-	char *debug_name;	    /* NULL: no debug link */
+	char *debug_name;	    /* by the file's debug link; NULL: it has none */
 };
 
 /* Errors: DV_ERROR_OS. What is no ELF file is copied all the same. */

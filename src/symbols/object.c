@@ -92,9 +92,9 @@ struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf 
 	return create(elf, debug, true, ret);
 }
 
-struct dv_error *dv_object_names(const struct dv_elf *elf, struct dv_object **ret)
+struct dv_error *dv_object_names(const struct dv_elf *elf, const struct dv_elf *debug, struct dv_object **ret)
 {
-	return create(elf, NULL, false, ret);
+	return create(elf, debug, false, ret);
 }
 
 static struct dv_error *add_dynamic(const struct dv_dynamic *d, struct dv_symtab *symtab)

@@ -17,7 +17,7 @@ struct dv_error *dv_object_create(const struct dv_elf *elf, const struct dv_elf 
 /* Of dynamic symbols alone. */
 struct dv_error *dv_object_from_dynamic(const struct dv_dynamic *dynamic, struct dv_object **ret);
 /* As dv_object_create, without the table of sources, which takes seconds for a kernel. */
-struct dv_error *dv_object_names(const struct dv_elf *elf, struct dv_object **ret);
+struct dv_error *dv_object_names(const struct dv_elf *elf, const struct dv_elf *debug, struct dv_object **ret);
 void dv_object_destroy(struct dv_object *object);
 DV_DEFINE_CLEANUP(struct dv_object, dv_object_destroy);
 

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *section;
 	struct dv_elf *elf;
 	size_t count;
-	struct dv_error *err = dv_elf_create(data, size, &elf);
+	struct dv_error *err = dv_elf_create_at(data, size, NULL, &elf);
 
 	if (err) {
 		dv_error_destroy(err);

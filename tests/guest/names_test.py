@@ -3,10 +3,12 @@
 """Names of user space and of kernel modules, on both kernels: a program and its library in the initramfs,
 a static one, a stripped one, one on the ext4 partition of a qcow2, the virtio modules; each name against
 what nm says of the file."""
+import collections
 import glob
 import json
 import lzma
 import os
+import re
 import subprocess
 import guest
 
@@ -71,6 +73,21 @@ def kernel_modules(series):
                 yield name, f.read()
 
 
+def debug_folder(series):
+    """Modules with DWARF, of the kernel's debug package; None when it was not fetched."""
+    path = os.path.join(guest.KERNELS, series, 'debug')
+    return path if os.path.isdir(path) else None
+
+
+def debug_module(series, name):
+    return glob.glob(f'{debug_folder(series)}/**/{name}.ko', recursive=True)[0]
+
+
+def build_id(path):
+    text = subprocess.run(['readelf', '-n', path], check=True, capture_output=True, text=True).stdout
+    return next(line.split(':')[1].strip() for line in text.splitlines() if 'Build ID:' in line)
+
+
 def make_initrd(path, out, series):
     files = {'usr/bin/dynamic': path('dynamic'), 'usr/bin/stripped': path('stripped'), 'init': path('init'),
              'usr/lib/libguest.so': path('libguest.so'), 'usr/bin/exporting': path('exporting')}
@@ -80,10 +97,12 @@ def make_initrd(path, out, series):
     for name, real in files.items():
         with open(real, 'rb') as f:
             archive += guest.newc(name, 0o100755, f.read())
-    loaded = []
+    loaded = {}
     for number, (name, data) in enumerate(kernel_modules(series)):
         archive += guest.newc(f'm/{number}.ko', 0o100644, data)
-        loaded.append(name)
+        with open(path(name + '.ko'), 'wb') as f:
+            f.write(data)
+        loaded[name] = build_id(path(name + '.ko'))
     early = guest.newc('kernel', 0o40755) + guest.newc('TRAILER!!!', 0) + b'\0' * 512
     with open(out, 'wb') as f:
         f.write(early + lzma.compress(archive + guest.newc('TRAILER!!!', 0), check=lzma.CHECK_CRC32, preset=0))
@@ -169,6 +188,8 @@ def check_mappings(trace):
 def check_modules(trace, functions, loaded):
     modules = {m[2]: (int(m[3], 16), int(m[4], 16)) for m in dump('--modules', trace)}
     guest.check(sorted(modules) == sorted(loaded), f'modules {sorted(modules)}, loaded were {sorted(loaded)}')
+    ids = {m[2]: m[7] for m in dump('--modules', trace)}
+    guest.check(ids == loaded, f'build ids are {ids}, not {loaded}')
     start, size = modules['virtio_blk']
     named = {f[7]: int(f[1], 16) for f in functions if f[4] == 'virtio_blk'}
     for name in ('[virtio_blk] virtblk_probe', '[virtio_blk] virtio_queue_rq'):
@@ -179,6 +200,87 @@ def check_modules(trace, functions, loaded):
     guest.check(not bare, f"addresses in modules' code: {bare[:5]}")
 
 
+def lines_of_module(path):
+    """Where gdb says that a file's functions are declared, by name; names that are there twice are left out."""
+    text = subprocess.run(['gdb', '-q', '-batch', '-nx', '-ex', 'info functions -n .', path], check=True,
+                          capture_output=True, text=True).stdout
+    lines, file = collections.defaultdict(set), None
+    for line in text.splitlines():
+        if line.startswith('File '):
+            file = line[5:-1]
+        found = re.match(r'(\d+):\t.*?(\w+)\(', line)
+        if found:
+            lines[found[2]].add(f'{file}:{found[1]}')
+    return {name: places.pop() for name, places in lines.items() if len(places) == 1}
+
+
+def check_module_lines(series, functions, loaded):
+    for module in loaded:
+        want = lines_of_module(debug_module(series, module))
+        named = {f[7].split(' ')[-1]: f'{f[5]}:{f[6]}' for f in functions if f[4] == module and '+0x' not in f[7]}
+        got = {name: place for name, place in named.items() if name in want}
+        wrong = {name: (place, want[name]) for name, place in got.items() if not want[name].endswith(place)}
+        guest.check(not wrong and (got or module != 'virtio_blk'), f'{module}: of {len(got)} functions, other lines than gdb has: {wrong}')
+
+
+def ask(*arguments):
+    """What `dejaview where --json` prints."""
+    return json.loads(subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', '--json', *arguments], check=True,
+                                     capture_output=True, text=True).stdout)
+
+
+def frames_of(place):
+    return [(f['function'], os.path.basename(f['file']), f['line'], f['inlined']) for f in place['frames']]
+
+
+def where(file, *places):
+    return [frames_of(place) for place in ask(file, *places)]
+
+
+def inlined_store(program):
+    """The address, in a file, of the store that was inlined into outer()."""
+    text = subprocess.run(['objdump', '-d', '--disassemble=outer', program], check=True, capture_output=True,
+                          text=True).stdout.splitlines()
+    call = next(i for i, line in enumerate(text) if 'call' in line and 'recurse' in line)
+    return int(text[call + 1].split(':')[0], 16)
+
+
+def check_where_of_programs(trace, path):
+    """A user address is found by what its process had mapped there; what addr2line says of the file is the oracle."""
+    store = inlined_store(path('dynamic'))
+    out = subprocess.run(['addr2line', '-i', '-f', '-e', path('dynamic'), hex(store)], check=True, capture_output=True,
+                         text=True).stdout.split()
+    want = [(f, os.path.basename(at.split(':')[0]), int(at.split(':')[1])) for f, at in zip(out[::2], out[1::2])]
+    guest.check([f for f, _, _ in want] == ['keep', 'outer'], f'addr2line sees {want}')
+    for row in [r for r in dump('--mappings', trace) if r[6] == '/usr/bin/dynamic']:
+        vaddr = hex(store - int(row[5], 16) + int(row[3], 16))
+        for options in (['--pid', row[2]], ['--at', row[0]], []):
+            answers = ask(*options, trace, vaddr)
+            found = [a for a in answers if a['module'] == '/usr/bin/dynamic']
+            guest.check(len(found) == 1 and int(row[2]) in found[0]['pids'] and found[0]['symbol'] == 'outer' and
+                        int(found[0]['file_address'], 16) == store, f'{vaddr} {options}: {answers}')
+            guest.check([f[:3] for f in frames_of(found[0])] == want, f'{vaddr}: {found[0]["frames"]}, not {want}')
+    for place, module in (('recurse', None), ('dynamic:recurse', '/usr/bin/dynamic'), ('libguest.so:hidden', '/usr/lib/libguest.so'),
+                          ('ondisk:main', '/mnt/opt/ondisk')):
+        answers = ask(trace, place)
+        guest.check(answers and all(module in (None, a['module']) and a['symbol'] == place.split(':')[-1] for a in answers),
+                    f'{place}: {answers}')
+    guest.check(ask(trace, 'stripped+0x1234')[0]['module'] == '/usr/bin/stripped', 'a place that the trace has no name for')
+    none = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', '--pid', '1', trace, vaddr], capture_output=True,
+                          text=True)
+    guest.check(none.returncode == 1 and 'no process of that pid had code there' in none.stderr, none.stderr)
+
+
+def check_where_of_modules(series, trace, functions):
+    """By address as it ran and by name, against gdb's lines of the file."""
+    vaddr = next(f[1] for f in functions if f[7] == '[virtio_blk] virtblk_probe')
+    for place in ('0x' + vaddr, '[virtio_blk] virtblk_probe', 'virtio_blk:virtblk_probe', 'virtblk_probe'):
+        answers = ask('--debug-info', debug_folder(series), trace, place)
+        guest.check(len(answers) == 1 and answers[0]['module'] == 'virtio_blk' and int(answers[0]['address'], 16) == int(vaddr, 16)
+                    and answers[0]['symbol'] == 'virtblk_probe', f'{place}: {answers}')
+        guest.check(answers[0]['frames'][-1]['file'] == 'drivers/block/virtio_blk.c', f'{place}: {answers}')
+
+
 def names(series):
     def run(folder):
         path = programs(folder)
@@ -186,8 +288,9 @@ def names(series):
         initrd = path(f'{series}.initrd')
         loaded = make_initrd(path, initrd, series)
         machine = guest.Guest(series, initrd, folder)
+        debug = {'debug_info': debug_folder(series)} if debug_folder(series) else {}
         out = path(f'{series}.dvtrace')
-        result = machine.run('-icount', 'shift=auto', '-drive', f'file={disk},if=virtio', *machine.plugin(out, disk=disk))
+        result = machine.run('-icount', 'shift=auto', '-drive', f'file={disk},if=virtio', *machine.plugin(out, disk=disk, **debug))
         guest.check(not result.returncode, f'QEMU exited with {result.returncode}: {result.stderr.strip()[-300:]}')
         functions = dump('--functions', out)
         check_file(functions, 'init', path('init'), {'main', 'run'})
@@ -201,15 +304,12 @@ def names(series):
         check_calls(list(guest.read(out)))
         check_mappings(out)
         check_modules(out, functions, loaded)
+        check_where_of_programs(out, path)
+        if debug:
+            check_module_lines(series, functions, loaded)
+            check_where_of_modules(series, out, functions)
     run.__name__ = f'names_of_programs_libraries_and_modules_on_{series}'
     return run
-
-
-def where(file, *places):
-    out = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', '--json', file, *places], check=True,
-                         capture_output=True, text=True).stdout
-    return [[(f['function'], os.path.basename(f['file']), f['line'], f['inlined']) for f in place['frames']]
-            for place in json.loads(out)]
 
 
 def where_lists_what_is_inlined(folder):
@@ -225,6 +325,12 @@ def where_lists_what_is_inlined(folder):
             ('outermost', 'inlined.c', line['middle(n);'], False)]
     for place in (hex(store), f'outermost+{store - start}'):
         guest.check(where(program, place) == [want], f'{place} is {where(program, place)}, not {want}')
+    # A relocatable file, as modules are: the same code, nothing of it at an address yet.
+    relocatable = build(os.path.join(folder, 'inlined.o'), ['inlined.c'], '-g', '-c')
+    place = f'outermost+{store - start}'
+    guest.check(where(relocatable, place) == [want], f'{place} is {where(relocatable, place)} of the .o, not {want}')
+    main = where(relocatable, 'main')[0]
+    guest.check([f[:3] for f in main] == [('main', 'inlined.c', line['outermost(sink);'] - 1)], f'main is {main} of the .o')
     nothing = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', program, 'nowhere'], capture_output=True,
                              text=True)
     guest.check(nothing.returncode == 1 and "no function 'nowhere' in " in nothing.stderr, nothing.stderr)

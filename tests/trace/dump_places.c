@@ -3,7 +3,7 @@
  * Prints where code lies in a trace, fields separated by tabs: with --functions a line per function (key,
  * address, size, space, module, source file, line, name), with --mappings one per mapping of a process
  * (from, to, tgid, start, end, offset, path, build id), with --modules one per kernel module (from, to, name,
- * base, size, init's base, size). Addresses are hexadecimal.
+ * base, size, init's base, size, build id). Addresses are hexadecimal.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,9 +48,9 @@ static struct dv_error *print_modules(struct dv_trace_reader *r)
 
 	DV_TRY(dv_trace_reader_modules(r, &m, &count));
 	for (size_t i = 0; i < count; i++, m++)
-		printf("%" PRIu64 "\t%" PRId64 "\t%s\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\n",
+		printf("%" PRIu64 "\t%" PRId64 "\t%s\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%" PRIx64 "\t%s\n",
 		       m->from_icount, (int64_t)m->to_icount, m->name, m->base_vaddr, m->size_bytes, m->init_vaddr,
-		       m->init_size_bytes);
+		       m->init_size_bytes, m->build_id ? m->build_id : "");
 	return NULL;
 }
 

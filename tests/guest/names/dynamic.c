@@ -9,10 +9,16 @@ __attribute__((noinline)) static int recurse(int n)
 	return n ? recurse(n - 1) + 1 : 0;
 }
 
+static inline __attribute__((always_inline)) void keep(volatile int *to, int value)
+{
+	*to = value;
+}
+
 __attribute__((noinline)) int outer(int n)
 {
-	volatile int depth = recurse(n);
+	volatile int depth;
 
+	keep(&depth, recurse(n));
 	return depth;
 }
 
