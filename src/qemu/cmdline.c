@@ -178,8 +178,8 @@ static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_opti
 		rw->virtio_net = true;
 	/* It arms a timer when it is restored, which the log does not have. */
 	if (!strncmp(driver, "virtio-serial", 13) && !rw->plan->cannot_restore) {
-		DV_TRY(dv_plan_note(rw->plan, "%s: a replay from a snapshot would hang with it: replays start from the "
-					      "beginning", driver));
+		DV_TRY(dv_plan_note(rw->plan, "%s: a replay from a snapshot would hang with it: there can be no "
+					      "checkpoints, and seeks and steps back replay from the beginning", driver));
 		rw->plan->cannot_restore = true;
 	}
 	iothread = dv_optlist_remove(&list, "iothread");

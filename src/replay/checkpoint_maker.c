@@ -439,6 +439,11 @@ static struct dv_error *make(struct maker *m)
 	struct dv_error *err;
 	struct statvfs fs;
 
+	if (m->recording->plan->cannot_restore)
+		return dv_error_new(DV_ERROR_UNSUPPORTED,
+				    "the guest has a virtio-serial device, and a replay that is restored with one hangs in "
+				    "QEMU: there can be no checkpoints. Seeks replay from the beginning; record without the "
+				    "device, with -serial for a console, to have them");
 	DV_TRY(dv_checkpoints_open(m->recording, &m->set));
 	if (m->set.complete)
 		return NULL;

@@ -104,8 +104,9 @@ struct dv_checkpoints_made {
 /*
  * Replays what has not been passed over yet, once, and makes checkpoints on the way, in a new layer. Nothing
  * to do is success. Starts QEMU from the calling thread and ends it before it returns. Errors:
- * DV_ERROR_INVALID when another process is at it, DV_ERROR_OS (also for a full disk: nothing is kept of the
- * pass then), and those of dv_machine_start(). The recording must have been checked (dv_recording_check()).
+ * DV_ERROR_UNSUPPORTED for a guest that cannot be restored (plan.h), DV_ERROR_INVALID when another process is at
+ * it, DV_ERROR_OS (also for a full disk: nothing is kept of the pass then), and those of dv_machine_start(). The
+ * recording must have been checked (dv_recording_check()).
  */
 struct dv_error *dv_checkpoints_make(const struct dv_recording *recording,
 				     const struct dv_checkpoints_options *options, struct dv_checkpoints_made *ret);

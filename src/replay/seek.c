@@ -18,9 +18,9 @@ unsigned dv_replay_stuck_ms(const struct dv_recording *recording)
 	return strstr(recording->plan->icount, "sleep=off") ? STUCK_MS : STUCK_IDLE_MS;
 }
 
-static struct dv_error *open_replay(struct dv_replay *r, const char *qemu)
+static struct dv_error *open_replay(struct dv_replay *r)
 {
-	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = qemu, .gdb = true, .paused = true,
+	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = r->qemu, .gdb = true, .paused = true,
 					     .checkpoints = &r->checkpoints};
 	int fd = -1;
 
@@ -32,12 +32,12 @@ static struct dv_error *open_replay(struct dv_replay *r, const char *qemu)
 static struct dv_error *open_with(const struct dv_recording *recording, const char *qemu, bool bare,
 				  struct dv_replay *ret)
 {
-	struct dv_replay r = {.machine = DV_MACHINE_INIT, .recording = recording};
+	struct dv_replay r = {.machine = DV_MACHINE_INIT, .recording = recording, .qemu = qemu};
 	struct dv_error *err = bare ? NULL : dv_checkpoints_open(recording, &r.checkpoints);
 
 	r.moves.stuck_ms = dv_replay_stuck_ms(recording);
 	if (!err)
-		err = open_replay(&r, qemu);
+		err = open_replay(&r);
 	if (err) {
 		dv_replay_close(&r);
 		return err;
@@ -80,6 +80,15 @@ static const struct dv_checkpoint *checkpoint_for(const struct dv_replay *replay
 	return c;
 }
 
+static struct dv_error *start_again(struct dv_replay *r)
+{
+	dv_gdb_destroy(r->gdb);
+	r->gdb = NULL;
+	dv_machine_deinit(&r->machine);
+	DV_TRY(open_replay(r));
+	return r->restarted ? r->restarted(r->moves.context) : NULL;
+}
+
 /* To icount, on either side of an event that is there. */
 static struct dv_error *seek_roughly(struct dv_replay *replay, uint64_t icount)
 {
@@ -90,6 +99,13 @@ static struct dv_error *seek_roughly(struct dv_replay *replay, uint64_t icount)
 
 	DV_TRY(dv_machine_where(m, &now, status));
 	replay->started_icount = now;
+	if (replay->recording->plan->cannot_restore) {
+		if (now > icount) {
+			replay->started_icount = 0;
+			DV_TRY(start_again(replay));
+		}
+		return dv_machine_run_to(m, &replay->moves, icount, NULL);
+	}
 	if (!strcmp(status, "shutdown")) /* the guest is off: QEMU wakes it for this alone */
 		return dv_machine_seek(m, &replay->moves, icount);
 	if (now > icount || (c && c->icount > now && icount - now > NEAR_ICOUNT)) {

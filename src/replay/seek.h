@@ -31,6 +31,10 @@ struct dv_replay {
 	struct dv_moves moves;	 /* may be changed between seeks */
 	unsigned avoid;		 /* so many of the nearest checkpoints are passed over: they led astray */
 	uint64_t started_icount; /* where the last seek set out from */
+	const char *qemu;	 /* as it was opened with; borrowed */
+	/* Told that QEMU was started again, to go back in a recording that cannot be restored (plan.h); with moves'
+	 * context. May be NULL. */
+	struct dv_error *(*restarted)(void *context);
 };
 
 #define DV_REPLAY_INIT {.machine = DV_MACHINE_INIT}

@@ -51,8 +51,11 @@ static struct dv_error *add_to_window(struct dv_timeline *t, struct state state)
 /* Refused while events are under way; then it goes without. */
 static void save_near(struct dv_timeline *t)
 {
-	struct dv_error *err = dv_machine_save_snapshot(&t->replay.machine, &t->replay.moves, NEAR_SNAPSHOT);
+	struct dv_error *err;
 
+	if (t->recording->plan->cannot_restore)
+		return;
+	err = dv_machine_save_snapshot(&t->replay.machine, &t->replay.moves, NEAR_SNAPSHOT);
 	t->has_near = !err;
 	dv_error_destroy(err);
 }
@@ -113,7 +116,7 @@ static struct dv_error *go_before(struct dv_timeline *t, struct state from, stru
 {
 	size_t index = find_in_window(t, from);
 
-	if (!index || (t->backs > 1 && !t->has_near)) {
+	if (!index || (t->backs > 1 && !t->has_near && !t->recording->plan->cannot_restore)) {
 		DV_TRY(fill_window(t, from));
 		index = t->window_len - 1;
 	}

@@ -42,6 +42,13 @@ static bool seek_goes_on(void *context, uint64_t icount)
 	return !timeline_shall_stop(t, false);
 }
 
+static struct dv_error *restarted(void *context)
+{
+	struct dv_timeline *t = context;
+
+	return t->server.client_fd >= 0 ? timeline_gdb_introduce(t) : NULL;
+}
+
 struct dv_error *timeline_open(struct dv_timeline *t)
 {
 	DV_TRY((t->options.no_checkpoints ? dv_replay_open_bare : dv_replay_open)(t->recording, t->options.qemu,
@@ -53,6 +60,7 @@ struct dv_error *timeline_open(struct dv_timeline *t)
 		t->replay.moves.stuck_ms = t->options.stuck_ms;
 	t->replay.moves.go_on = seek_goes_on;
 	t->replay.moves.context = t;
+	t->replay.restarted = restarted;
 	return NULL;
 }
 
@@ -73,7 +81,7 @@ struct dv_error *timeline_replace(struct dv_timeline *t, const char *why)
 		timeline_publish(t, &now);
 		return err;
 	}
-	return t->server.client_fd >= 0 ? timeline_gdb_introduce(t) : NULL;
+	return restarted(t);
 }
 
 /* Those of the background's that came to be since this QEMU was started. */
