@@ -273,6 +273,8 @@ static void *run(void *context)
 		}
 		flush_sometimes(r);
 	}
+	if (r->is_over && r->status)
+		dv_trace_status_set(&r->status->over, 1);
 	/* Nobody takes from the ring any more: what is produced goes nowhere. */
 	dv_ring_close(&r->ring);
 	while (dv_ring_wait(&r->ring, &events, &count)) {

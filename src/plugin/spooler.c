@@ -100,8 +100,11 @@ static void take(struct dv_spooler *s, const struct dv_event *events, size_t cou
 			s->phase = WITHIN;
 	}
 	end = s->phase == WITHIN ? skip_to(events, start, count, s->options->to) : start;
-	if (end < count && s->phase == WITHIN)
+	if (end < count && s->phase == WITHIN) {
 		s->phase = AFTER;
+		if (s->status)
+			dv_trace_status_set(&s->status->over, 1);
+	}
 	if (end > start && !s->error)
 		dv_spool_put(&s->state, &s->out, events + start, end - start);
 	else

@@ -199,13 +199,19 @@ static void kill_now(struct dv_process *process)
 	process->ended = true;
 }
 
+void dv_process_terminate(struct dv_process *process)
+{
+	if (process->pid > 0 && !process->ended)
+		kill(process->pid, SIGTERM);
+}
+
 void dv_process_stop(struct dv_process *process, int grace_ms)
 {
 	bool ended = false;
 
 	if (process->pid <= 0 || process->ended)
 		return;
-	kill(process->pid, SIGTERM);
+	dv_process_terminate(process);
 	dv_error_destroy(dv_process_wait(process, grace_ms, &ended));
 	kill_now(process);
 }

@@ -45,6 +45,9 @@ struct dv_error *dv_process_start(const struct dv_process_options *options, stru
  */
 struct dv_error *dv_process_wait(struct dv_process *process, int timeout_ms, bool *ret_ended);
 
+/* SIGTERM, if it still runs: QEMU ends in good order. */
+void dv_process_terminate(struct dv_process *process);
+
 /* Asks with SIGTERM, waits grace_ms, then kills and reaps. Nothing when it has ended. */
 void dv_process_stop(struct dv_process *process, int grace_ms);
 

@@ -69,7 +69,7 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	_cleanup_free_ char *status = dv_machine_status_path(m);
 	_cleanup_free_ const char **plugin_options = NULL;
 	_cleanup_buf_ struct dv_buf status_option = DV_BUF_INIT;
-	size_t len = strv_len(options->plugin_options);
+	size_t len = strv_len(options->plugin_options), more_len = options->unattended ? 0 : DV_ARRAY_SIZE(more);
 	struct dv_qemu_run run = {
 		.mode = options->mode,
 		.folder = m->recording->folder,
@@ -96,12 +96,12 @@ static struct dv_error *make_argv(struct dv_machine *m, const struct dv_machine_
 	run.plugin_options = plugin_options;
 	DV_TRY(dv_qemu_plan_argv(m->recording->plan, &run, &argv));
 	len = strv_len((const char *const *)argv);
-	longer = realloc(argv, (len + DV_ARRAY_SIZE(more) + 1) * sizeof(*argv));
+	longer = realloc(argv, (len + more_len + 1) * sizeof(*argv));
 	if (!longer) {
 		dv_strv_free(argv);
 		return dv_error_no_memory();
 	}
-	for (size_t i = 0; i < DV_ARRAY_SIZE(more); i++) {
+	for (size_t i = 0; i < more_len; i++) {
 		longer[len++] = strdup(more[i]);
 		longer[len] = NULL;
 	}
@@ -169,11 +169,11 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 	DV_TRY(dv_scratch_create_short(&m->run));
 	if (options->mode == DV_QEMU_REPLAY)
 		DV_TRY(make_disks(m, options));
-	qmp_socket = dv_path_join(m->run.path, "qmp");
+	qmp_socket = options->unattended ? NULL : dv_path_join(m->run.path, "qmp");
 	errors = options->mode == DV_QEMU_RECORD ? dv_recording_path(m->recording, DV_RECORDING_QEMU_LOG)
 						 : dv_path_join(m->run.path, "stderr");
 	m->gdb_socket = options->gdb ? dv_path_join(m->run.path, "gdb") : NULL;
-	if (!qmp_socket || !errors || (options->gdb && !m->gdb_socket))
+	if ((!qmp_socket && !options->unattended) || !errors || (options->gdb && !m->gdb_socket))
 		return dv_error_no_memory();
 	DV_TRY(make_argv(m, options, qmp_socket, &argv));
 	process.argv = argv;
@@ -187,7 +187,7 @@ static struct dv_error *start(struct dv_machine *m, const struct dv_machine_opti
 		err = dv_terminal_started(options->terminal);
 	if (!err && options->in_background)
 		setpriority(PRIO_PROCESS, (id_t)m->process.pid, BACKGROUND_NICE);
-	return err ?: connect_qmp(m, qmp_socket);
+	return err || options->unattended ? err : connect_qmp(m, qmp_socket);
 }
 
 struct dv_error *dv_machine_start(const struct dv_recording *recording, const struct dv_machine_options *options,

@@ -21,7 +21,7 @@ struct dv_machine {
 	const struct dv_recording *recording; /* borrowed */
 	const char *binary; /* what was started; borrowed */
 	struct dv_process process;
-	struct dv_qmp *qmp;
+	struct dv_qmp *qmp;	 /* NULL of one unattended */
 	struct dv_scratch run;	 /* short, for sockets and the status page; removed at the end */
 	struct dv_scratch disks; /* of a replay; removed at the end */
 	char *gdb_socket; /* NULL without one */
@@ -38,6 +38,9 @@ struct dv_machine_options {
 	bool gdb;			   /* a gdb stub on gdb_socket */
 	bool paused;
 	bool in_background;		   /* with a lower priority */
+	/* No QMP: it runs at once, and ends with the guest or by SIGTERM. A monitor's thread is woken for each of the
+	 * guest's timers, which takes more time than anything that is asked of it. */
+	bool unattended;
 	/* Replay with these checkpoints (checkpoints.h), nothing copied; NULL: none, on copies. */
 	const struct dv_checkpoints *checkpoints;
 	const char *snapshot; /* start at this one of them; NULL: at the beginning */
@@ -46,8 +49,8 @@ struct dv_machine_options {
 };
 
 /*
- * Starts QEMU and waits until its QMP answers. Errors: DV_ERROR_EXITED with QEMU's own last words, and
- * those of the parts.
+ * Starts QEMU and waits until its QMP answers, unless it has none. Errors: DV_ERROR_EXITED with QEMU's own last
+ * words, and those of the parts.
  */
 struct dv_error *dv_machine_start(const struct dv_recording *recording, const struct dv_machine_options *options,
 				  struct dv_machine *ret);

@@ -8,12 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/io.h"
-#include "replay/moves.h"
-#include "replay/seek.h"
 #include "trace/status.h"
 
-/* How far behind its checkpoint a segment begins, and how far the one before it is replayed past its end. */
+/* How far behind its checkpoint a segment begins. */
 #define WARM_UP_INSNS 50000u
+/* And before the recording's end, at least. */
 #define MARGIN_INSNS  50000u
 /* A start of QEMU must be worth it. */
 #define MIN_CHECKPOINTS_PER_SEGMENT 3u
@@ -22,7 +21,7 @@
 #define MACHINE_SHARE	0.2
 #define START_INTERVALS 1.5
 #define QUIT_TIMEOUT_MS 60000
-#define WAIT_MS 50
+#define WAIT_MS 20
 #define MAX_OPTIONS 128
 
 /* ---- cutting ---- */
@@ -74,6 +73,13 @@ struct segment {
 	pthread_t thread;
 };
 
+/* A QEMU that is waited for. */
+struct watched {
+	uint64_t icount; /* when last looked at */
+	unsigned still_ms;
+	bool told_to_end;
+};
+
 struct crew {
 	const struct dv_recording *recording;
 	const struct dv_retrace *retrace;
@@ -111,41 +117,56 @@ static bool on_progress(void *context, uint64_t icount)
 	return go_on && !(s->status && dv_trace_status_get(&s->status->failed));
 }
 
-/* What the plugin has said, and why it did, once QEMU has ended. */
+/* What the plugin has said, and why it did. */
 static struct dv_error *why_failed(struct segment *s, struct dv_machine *machine)
 {
 	_cleanup_free_ char *said = NULL;
 
 	s->too_early = dv_trace_status_get(&s->status->too_early);
-	dv_error_destroy(dv_machine_quit(machine, QUIT_TIMEOUT_MS));
+	dv_process_stop(&machine->process, QUIT_TIMEOUT_MS);
 	said = dv_process_stderr_tail(&machine->process, 500);
 	return dv_error_new(s->too_early ? DV_ERROR_UNSUPPORTED : DV_ERROR_EXITED, "%s", said && *said ? said : "the plugin failed");
 }
 
-static struct dv_error *replay(struct segment *s, struct dv_machine *machine)
+/* Where its events are; what is told after the segment is over belongs to the others. */
+static struct dv_error *check_progress(struct segment *s, struct watched *w, uint64_t *ret_icount)
 {
-	const struct dv_moves moves = {.stuck_ms = dv_replay_stuck_ms(s->crew->recording), .go_on = on_progress, .context = s};
+	uint64_t icount = dv_trace_status_get(&s->status->icount);
 
-	if (s->to_icount != UINT64_MAX)
-		return dv_machine_run_to(machine, &moves, s->to_icount + MARGIN_INSNS, NULL);
-	DV_TRY(dv_machine_cont(machine));
-	return dv_machine_run_to_end(machine, on_progress, s);
+	if (icount != w->icount || w->told_to_end)
+		w->still_ms = 0;
+	else
+		w->still_ms += WAIT_MS;
+	w->icount = *ret_icount = icount;
+	return w->still_ms < DV_MACHINE_STUCK_MS ? NULL :
+		dv_error_new(DV_ERROR_TIMEOUT, "the replay stands at icount %" PRIu64 ": it is stuck", icount);
 }
 
-/* The first one's QEMU ends once it has read what all others have told. */
-static struct dv_error *end_first(struct segment *s, struct dv_machine *machine)
+/* Until QEMU has ended: by itself with the guest, and of others when they have told all of their segment. The first
+ * one's ends once it has read what all others have told. */
+static struct dv_error *watch(struct segment *s, struct dv_machine *machine)
 {
+	struct watched w = {.icount = UINT64_MAX};
 	bool ended = false;
 
-	dv_error_destroy(dv_qmp_run(machine->qmp, "quit", NULL, QUIT_TIMEOUT_MS, NULL));
-	while (!ended) {
+	for (;;) {
+		uint64_t icount;
+
 		DV_TRY(dv_process_wait(&machine->process, WAIT_MS, &ended));
-		if (!ended && !on_progress(s, 0)) {
-			dv_process_stop(&machine->process, 0);
+		if (ended)
+			break;
+		DV_TRY(check_progress(s, &w, &icount));
+		if (!on_progress(s, icount))
 			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
+		if (!w.told_to_end && dv_trace_status_get(&s->status->over)) {
+			w.told_to_end = true;
+			dv_process_terminate(&machine->process);
 		}
 	}
-	return dv_process_check(&machine->process);
+	DV_TRY(dv_process_check(&machine->process));
+	if (!dv_trace_status_get(&s->status->finished))
+		return dv_error_new(DV_ERROR_EXITED, "QEMU ended before its plugin");
+	return NULL;
 }
 
 /* Its plugin's options: of the first all that were given and those that follow it; of others the kernel. */
@@ -189,7 +210,7 @@ static struct dv_error *run_segment(struct segment *s)
 	const struct dv_checkpoint *checkpoint;
 	const char *plugin_options[MAX_OPTIONS];
 	struct dv_machine_options options = {.mode = DV_QEMU_REPLAY, .qemu = retrace->qemu, .plugin = s->crew->plugin,
-					     .plugin_options = plugin_options, .paused = true,
+					     .plugin_options = plugin_options, .unattended = true,
 					     .checkpoints = retrace->checkpoints};
 	struct dv_error *err;
 
@@ -204,13 +225,11 @@ static struct dv_error *run_segment(struct segment *s)
 	err = dv_trace_status_map(status, &s->status);
 	pthread_mutex_unlock(&s->crew->lock);
 	DV_TRY(err);
-	err = replay(s, &machine);
-	if (s->status && dv_trace_status_get(&s->status->failed)) {
-		dv_error_destroy(err);
-		return why_failed(s, &machine);
-	}
-	DV_TRY(err);
-	return s->index ? dv_machine_quit(&machine, QUIT_TIMEOUT_MS) : end_first(s, &machine);
+	err = watch(s, &machine);
+	if (!dv_trace_status_get(&s->status->failed))
+		return err;
+	dv_error_destroy(err);
+	return why_failed(s, &machine);
 }
 
 static void *work(void *context)

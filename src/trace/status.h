@@ -20,7 +20,7 @@
 #include "base/error.h"
 
 #define DV_TRACE_STATUS_MAGIC 0x53545644u /* "DVTS" */
-#define DV_TRACE_STATUS_VERSION 2u
+#define DV_TRACE_STATUS_VERSION 3u
 #define DV_TRACE_STATUS_BYTES 4096u
 
 struct dv_trace_status {
@@ -33,6 +33,7 @@ struct dv_trace_status {
 	uint64_t trace_bytes;  /* written to the trace file */
 	uint64_t writer_cpu_ns; /* CPU time of the writer thread */
 	uint64_t finished;     /* 1 once the trace file is complete and closed */
+	uint64_t over;	       /* 1 once a segment has all of its events: what is replayed further is for nothing */
 	uint64_t too_early;    /* 1 when a segment starts before the kernel is up; it has failed, then */
 	uint64_t failed;       /* 1 when the trace stopped early: the plugin has said why on stderr */
 };
