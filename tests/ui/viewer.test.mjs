@@ -351,6 +351,9 @@ test('the theme changes, and what is looked at is in the URL', async () => {
 	assert.deepEqual(there.selection.key, now.selection.key);
 	assert.ok(Math.abs(there.view.from - now.view.from) < 2 && Math.abs(there.view.to - now.view.to) < 2);
 	assert.equal(await again.page.locator('#omnibox').inputValue(), 'schedule');
+	// As the guest names it, which is the same in another trace.
+	const [[tid]] = await sql(page, served, `select tid from thread where utid = ${now.selection.key.utid}`);
+	assert.equal(new URLSearchParams(new URL(page.url()).hash.slice(1)).get('slice'), `${now.selection.key.start}:${tid}:${now.selection.key.depth}`);
 	await again.context.close();
 });
 

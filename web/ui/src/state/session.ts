@@ -85,7 +85,7 @@ async function loadTrace(): Promise<void> {
 	batch(() => {
 		threads.value = list;
 		if (!same)
-			apply(read(location.hash), list);
+			apply(read(location.hash, list), list);
 		phase.value = 'ready';
 	});
 	void loadMarks();
@@ -134,10 +134,9 @@ function apply(state: UrlState, list: readonly AppThread[]): void {
 	if (state.view)
 		goTo(state.view, false);
 	if (state.area)
-		selection.value = { kind: 'area', span: state.area, thread: undefined };
-	if (state.slice) {
-		const key = state.slice;
-		client.request('slice', { key }).then((answer) => selectSlice(answer.slice, state.view ? 'stay' : 'frame'),
+		selection.value = { kind: 'area', span: state.area, thread: state.on };
+	if (state.place || state.slice) {
+		client.request('slice', state.place ? { place: state.place } : { key: state.slice! }).then((answer) => selectSlice(answer.slice, state.view ? 'stay' : 'frame'),
 			(error: unknown) => report('The slice in the URL is not in this trace', error));
 	}
 }
@@ -160,8 +159,9 @@ export function keepUrl(): void {
 			search: search.value, filter: filter.value,
 			tab: tab.value === 'details' ? undefined : tab.value,
 			page: page.value === 'sql' ? 'sql' : undefined,
+			on: s?.kind === 'area' ? s.thread : undefined,
 			pinned: pinned.value, open: openKeys,
-		});
+		}, threads.value);
 		initial ??= text;
 		clearTimeout(timer);
 		timer = setTimeout(() => {
@@ -172,7 +172,7 @@ export function keepUrl(): void {
 	});
 	window.addEventListener('hashchange', () => {
 		if (phase.value === 'ready')
-			batch(() => apply(read(location.hash), threads.value));
+			batch(() => apply(read(location.hash, threads.value), threads.value));
 	});
 }
 
