@@ -14,7 +14,7 @@ const need = (name) => {
 	return value;
 };
 export const dejaview = need('DEJAVIEW');
-const build = need('DEJAVIEW_BUILD');
+export const build = need('DEJAVIEW_BUILD');
 const { chromium } = createRequire(join(build, 'web/x.js'))('playwright-core');
 
 /** A recording, made by this build; again when the build is newer. `boot` says what QEMU starts. */
@@ -121,11 +121,13 @@ export async function proxy(port) {
 export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
 
 /** A page on the viewer that has shown its first picture; everything that a browser complains about is kept. */
-export async function open(browser, url, { width = 1600, height = 900, dark = false, hash = '' } = {}) {
-	const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' });
+export async function open(browser, url, { width = 1600, height = 900, dark = false, hash = '', reducedMotion = 'no-preference', init } = {}) {
+	const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion });
 	await context.grantPermissions(['clipboard-read', 'clipboard-write']);
 	const page = await context.newPage();
 	page.setDefaultTimeout(15_000);
+	if (init)
+		await page.addInitScript(init);
 	const complaints = [];
 	const requests = [];
 	page.on('console', (message) => {
