@@ -9,9 +9,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
+#include "base/thread.h"
 #include "symbols/dynamic.h"
 #include "trace/status.h"
 
@@ -285,21 +285,6 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* Signals are QEMU's business: the thread must not be the one that gets them. */
-static int start_thread(struct dv_recorder *r)
-{
-	sigset_t all, old;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	result = pthread_create(&r->thread, NULL, run, r);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!result)
-		pthread_setname_np(r->thread, "dejaview");
-	return result;
-}
-
 /* ---- setting up ---- */
 
 static struct dv_error *open_writer(struct dv_recorder *r, const struct dv_recorder_setup *setup)
@@ -402,7 +387,6 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 {
 	struct dv_recorder *r = calloc(1, sizeof(*r));
 	struct dv_error *err;
-	int result;
 
 	if (!r)
 		return dv_error_no_memory();
@@ -413,11 +397,8 @@ struct dv_error *dv_recorder_create(const struct dv_recorder_setup *setup, struc
 	if (setup->kernel)
 		r->names.stub_bytes = dv_entry_stub_bytes(setup->arch, setup->kernel);
 	err = open_all(r, setup);
-	if (!err) {
-		result = start_thread(r);
-		if (result)
-			err = dv_error_os(result, "cannot start the writer thread");
-	}
+	if (!err)
+		err = dv_thread_start(&r->thread, "dejaview", run, r);
 	if (err) {
 		destroy(r);
 		return err;

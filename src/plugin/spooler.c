@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include "base/io.h"
+#include "base/thread.h"
 #include "plugin/spool.h"
 #include "trace/status.h"
 
@@ -133,19 +133,6 @@ static void *run(void *context)
 	return NULL;
 }
 
-/* Signals are QEMU's business: the thread must not be the one that gets them. */
-static struct dv_error *start_thread(struct dv_spooler *s)
-{
-	sigset_t all, old;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	result = pthread_create(&s->thread, NULL, run, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return result ? dv_error_os(result, "cannot start the spooling thread") : NULL;
-}
-
 static struct dv_error *open_all(struct dv_spooler *s)
 {
 	DV_TRY(dv_ring_init(&s->ring));
@@ -156,7 +143,7 @@ static struct dv_error *open_all(struct dv_spooler *s)
 		DV_TRY(dv_trace_status_map(s->options->status, &s->status));
 		dv_trace_status_publish(s->status);
 	}
-	return start_thread(s);
+	return dv_thread_start(&s->thread, "dejaview", run, s);
 }
 
 /* The ring may stay: a vCPU may still be writing into it while QEMU exits. */

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/map.h"
+#include "base/thread.h"
 
 /* A source that does not answer for so long leaves its file without names. */
 #define PATIENCE_S 60
@@ -133,21 +133,6 @@ static const struct dv_object *wait_for(struct dv_user_files *files, struct user
 
 /* ---- life ---- */
 
-/* QEMU's signals are for its own threads. */
-static int start_thread(struct dv_user_files *files)
-{
-	sigset_t all, before;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(&files->thread, NULL, load, files);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!result)
-		pthread_setname_np(files->thread, "dejaview-names");
-	return result;
-}
-
 static struct dv_object *make_vdso(const void *bytes, size_t len)
 {
 	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
@@ -164,7 +149,7 @@ struct dv_error *dv_user_files_create(const struct dv_files_options *options, co
 				      struct dv_user_files **ret)
 {
 	struct dv_user_files *files = calloc(1, sizeof(*files));
-	int result;
+	struct dv_error *err;
 
 	if (!files)
 		return dv_error_no_memory();
@@ -173,11 +158,11 @@ struct dv_error *dv_user_files_create(const struct dv_files_options *options, co
 	pthread_mutex_init(&files->lock, NULL);
 	pthread_cond_init(&files->to_loader, NULL);
 	pthread_cond_init(&files->to_writer, NULL);
-	result = start_thread(files);
-	if (result) {
+	err = dv_thread_start(&files->thread, "dejaview-names", load, files);
+	if (err) {
 		dv_object_destroy(files->vdso);
 		free(files);
-		return dv_error_os(result, "cannot start the thread that reads user symbols");
+		return err;
 	}
 	*ret = files;
 	return NULL;

@@ -6,13 +6,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <termios.h>
 #include <time.h>
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/thread.h"
 
 #define ESCAPE 1 /* Ctrl-A */
 /*
@@ -268,18 +268,10 @@ static void *carry(void *context)
 
 struct dv_error *dv_terminal_started(struct dv_terminal *t)
 {
-	sigset_t all, before;
-	int err;
-
 	close_fd(&t->guest_in[0]);
 	close_fd(&t->guest_out[1]);
-	/* Signals are the caller's; and a write to a QEMU that is gone must be an error, not a signal. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&t->thread, NULL, carry, t);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		return dv_error_os(err, "cannot start the console's thread");
+	/* A write to a QEMU that is gone is an error there, and no signal. */
+	DV_TRY(dv_thread_start(&t->thread, NULL, carry, t));
 	t->running = true;
 	return NULL;
 }

@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "base/io.h"
+#include "base/thread.h"
 #include "guest/arch.h"
 #include "guest/slide.h"
 #include "replay/session_private.h"
@@ -525,7 +525,6 @@ static void *accept_clients(void *context)
 static struct dv_error *start_serving(struct dv_session *s)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	sigset_t all, old;
 
 	s->socket = dv_path_join(dv_timeline_run_dir(s->timeline), "dv");
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -536,12 +535,9 @@ static struct dv_error *start_serving(struct dv_session *s)
 	if (s->stop_fd < 0 || s->listen_fd < 0 || bind(s->listen_fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    listen(s->listen_fd, 8))
 		return dv_error_os(errno, "%s: cannot listen", s->socket);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	s->has_acceptor = !pthread_create(&s->acceptor, NULL, accept_clients, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return s->has_acceptor ? dv_timeline_subscribe(s->timeline, on_change, s, &s->subscription) :
-				 dv_error_os(EAGAIN, "cannot start a thread");
+	DV_TRY(dv_thread_start(&s->acceptor, NULL, accept_clients, s));
+	s->has_acceptor = true;
+	return dv_timeline_subscribe(s->timeline, on_change, s, &s->subscription);
 }
 
 static void *open_kernel(void *context)

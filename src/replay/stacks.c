@@ -2,11 +2,11 @@
 #include "replay/stacks.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/map.h"
+#include "base/thread.h"
 
 /* A thread's open frames, as they are at the beginning of a block. */
 struct saved {
@@ -151,8 +151,6 @@ static void *run_pass(void *context)
 struct dv_error *dv_stacks_create(const char *trace, struct dv_stacks **ret)
 {
 	_cleanup_(dv_stacks_destroyp) struct dv_stacks *s = calloc(1, sizeof(*s));
-	sigset_t all, old;
-	int failed;
 
 	if (!s)
 		return dv_error_no_memory();
@@ -165,12 +163,7 @@ struct dv_error *dv_stacks_create(const char *trace, struct dv_stacks **ret)
 	s->blocks = calloc(s->blocks_len + 1, sizeof(*s->blocks));
 	if (!s->blocks)
 		return dv_error_no_memory();
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	failed = pthread_create(&s->pass, NULL, run_pass, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (failed)
-		return dv_error_os(failed, "cannot start a thread");
+	DV_TRY(dv_thread_start(&s->pass, NULL, run_pass, s));
 	s->has_pass = true;
 	*ret = dv_steal(s);
 	return NULL;

@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include "base/io.h"
+#include "base/thread.h"
 #include "replay/jobs.h"
 #include "replay/timeline_private.h"
 
@@ -435,19 +435,6 @@ static void *maker_main(void *context)
 	return NULL;
 }
 
-static struct dv_error *start_thread(pthread_t *ret, void *(*run)(void *), struct dv_timeline *t)
-{
-	sigset_t all, old;
-	int failed;
-
-	/* Signals are the caller's. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	failed = pthread_create(ret, NULL, run, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return failed ? dv_error_os(failed, "cannot start a thread") : NULL;
-}
-
 static struct dv_error *make_run_dir(struct dv_timeline *t)
 {
 	DV_TRY(dv_scratch_create_short(&t->run));
@@ -464,7 +451,7 @@ static struct dv_error *start(struct dv_timeline *t)
 	t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (t->wake_fd < 0)
 		return dv_error_os(errno, "cannot make an eventfd");
-	DV_TRY(start_thread(&t->thread, timeline_main, t));
+	DV_TRY(dv_thread_start(&t->thread, NULL, timeline_main, t));
 	t->has_thread = true;
 	pthread_mutex_lock(&t->lock);
 	while (!t->started)
@@ -478,7 +465,7 @@ static struct dv_error *start(struct dv_timeline *t)
 		timeline_note(t, "no checkpoints are made in the background: %s", short_of ?: "memory is short");
 		return NULL;
 	}
-	DV_TRY(start_thread(&t->maker, maker_main, t));
+	DV_TRY(dv_thread_start(&t->maker, NULL, maker_main, t));
 	t->has_maker = true;
 	return NULL;
 }
