@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include "base/io.h"
+#include "base/map.h"
 
 /* What follows the byte of an event's kind. */
 enum log_shape {
@@ -173,13 +174,29 @@ static void unmap(struct dv_mapped_file *file)
 	dv_mapped_file_deinit(file);
 }
 
+static uint64_t digest_of(const uint8_t *data, uint64_t len)
+{
+	uint64_t digest = len, word = 0;
+	uint64_t i = 0;
+
+	for (; i + sizeof(word) <= len; i += sizeof(word)) {
+		memcpy(&word, data + i, sizeof(word));
+		digest = dv_hash64(digest ^ word) + i;
+	}
+	word = 0;
+	memcpy(&word, data + i, len - i);
+	return dv_hash64(digest ^ word);
+}
+
 struct dv_error *dv_log_read(const char *path, dv_log_event_fn visit, void *context,
 			     struct dv_log_summary *ret)
 {
 	_cleanup_(unmap) struct dv_mapped_file file = {0};
 
 	DV_TRY(dv_mapped_file_init(path, &file));
-	return dv_error_prefix(dv_log_walk(file.data, file.len, visit, context, ret), "%s", path);
+	DV_TRY(dv_error_prefix(dv_log_walk(file.data, file.len, visit, context, ret), "%s", path));
+	ret->digest = digest_of(file.data, ret->whole_bytes);
+	return NULL;
 }
 
 static struct dv_error *write_at(int fd, const char *path, uint64_t offset, const void *data, size_t len)

@@ -61,6 +61,7 @@ struct dv_log_summary {
 	uint64_t common_icount;
 	uint64_t whole_bytes; /* the file up to the end of its last whole event */
 	bool ended;	     /* the last event is the end of the log */
+	uint64_t digest;     /* of the whole_bytes, by dv_log_read(): tells a damaged file, not a forged one */
 };
 
 /*

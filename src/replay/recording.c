@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -331,14 +332,23 @@ uint64_t dv_recording_common_icount(const struct dv_recording *recording)
 	return end_member(recording, "common_icount");
 }
 
+static void print_digest(const struct dv_log_summary *sum, char to[static 20])
+{
+	snprintf(to, 20, "%016" PRIx64, sum->digest);
+}
+
 static struct dv_error *set_end(struct dv_recording *r, const char *state, const char *how,
 				const struct dv_log_summary *sum)
 {
+	char digest[20];
+
+	print_digest(sum, digest);
 	json_object_set_new(r->manifest, "state", json_string(state));
 	json_object_set_new(r->manifest, "end",
-			    json_pack("{s:s, s:I, s:I, s:I, s:I}", "how", how, "icount", (json_int_t)sum->last_icount,
+			    json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "how", how, "icount", (json_int_t)sum->last_icount,
 				      "common_icount", (json_int_t)sum->common_icount, "log_bytes",
-				      (json_int_t)sum->whole_bytes, "log_events", (json_int_t)sum->events));
+				      (json_int_t)sum->whole_bytes, "log_events", (json_int_t)sum->events,
+				      "log_digest", digest));
 	DV_TRY(dv_recording_save(r));
 	flock(r->folder_fd, LOCK_UN);
 	return NULL;
@@ -428,6 +438,42 @@ static struct dv_error *check_file(const char *path, const char *drive, const js
 			    path, drive, drive);
 }
 
+/* What differs from the log as it was when it was whole; NULL: nothing. Older recordings have no digest. */
+static const char *log_differs(const struct dv_recording *r, const struct dv_log_summary *sum)
+{
+	const char *digest = text_of(json_object_get(r->manifest, "end"), "log_digest");
+	char is[20];
+
+	print_digest(sum, is);
+	if (sum->whole_bytes < end_member(r, "log_bytes"))
+		return "it is cut off";
+	if (sum->whole_bytes != end_member(r, "log_bytes") || sum->last_icount != end_member(r, "icount") ||
+	    !sum->version || !sum->ended || (digest && strcmp(digest, is)))
+		return "it is not what was recorded";
+	return NULL;
+}
+
+static struct dv_error *check_log(const struct dv_recording *r)
+{
+	_cleanup_free_ char *log = dv_recording_path(r, DV_QEMU_LOG);
+	struct dv_log_summary sum;
+	struct dv_error *err;
+	const char *how;
+
+	if (!log)
+		return dv_error_no_memory();
+	if (!end_member(r, "log_bytes"))
+		return NULL;
+	err = dv_log_read(log, NULL, NULL, &sum);
+	if (!err) {
+		how = log_differs(r, &sum);
+		if (how)
+			err = dv_error_new(DV_ERROR_FORMAT, "%s: %s", log, how);
+	}
+	return dv_error_prefix(err, "nothing can be replayed with a log that is damaged (take it from a copy of the "
+				    "recording)");
+}
+
 struct dv_error *dv_recording_check(struct dv_recording *recording, const char *qemu_version)
 {
 	const char *recorded = text_of(recording->manifest, "qemu_version");
@@ -444,6 +490,7 @@ struct dv_error *dv_recording_check(struct dv_recording *recording, const char *
 				    "%s was recorded with \"%s\", but this is \"%s\": only the same QEMU replays a "
 				    "recording; choose it with --qemu PATH",
 				    recording->folder, recorded, qemu_version);
+	DV_TRY(check_log(recording));
 	for (size_t i = 0; i < plan->images_len; i++) {
 		const json_t *files = json_object_get(json_array_get(images, i), "files");
 
