@@ -49,7 +49,7 @@ struct dv_error *dv_open_trace(const char *verb, const char *path, bool no_cache
 	if (progress.shown)
 		fputs("\r\033[K", stderr);
 	if (!err && dv_query_damage(*ret))
-		fprintf(stderr, "dejaview %s: %s; what is before it is used\n", verb, dv_query_damage(*ret));
+		fprintf(stderr, "dejaview %s: %s; what is lost by it is told by select * from stats\n", verb, dv_query_damage(*ret));
 	return err;
 }
 

@@ -82,37 +82,36 @@ static struct dv_error *gather(struct pass *p)
 
 /* All together */
 
-/* Which rows each block has. A header that promises more than its bytes can hold ends what is read. */
+/* Which rows each block has. */
 static struct dv_error *place_blocks(struct pass *p)
 {
 	uint64_t row = 0;
 
-	p->blocks = calloc(p->block_count + 1u, sizeof(*p->blocks));
-	if (!p->blocks)
-		return dv_error_no_memory();
+	p->total_bytes = 0;
 	for (uint32_t i = 0; i < p->block_count; i++) {
 		const struct dv_trace_block_info *info = dv_trace_reader_block(p->r, i);
+		struct block *block = &p->blocks[i];
 
-		if (info->begins > info->raw_bytes / 4 || info->raw_bytes > info->file_bytes * 1032 + 1032) {
-			p->block_count = i;
-			atomic_store(&p->damaged, i);
-			break;
-		}
+		/* A header may promise more than its bytes can hold. */
+		if (info->begins > info->raw_bytes / 4 || info->raw_bytes > info->file_bytes * 1032 + 1032)
+			block->is_lost = true;
+		block->first = block->end = (uint32_t)row;
+		if (block->is_lost)
+			continue;
 		if (row + info->begins > MAX_SLICES)
 			return dv_error_new(DV_ERROR_UNSUPPORTED, "the trace has more than %u slices", MAX_SLICES);
-		p->blocks[i].first = (uint32_t)row;
 		row += info->begins;
-		p->blocks[i].end = (uint32_t)row;
+		block->end = (uint32_t)row;
 		p->total_bytes += info->file_bytes;
 	}
-	p->room = (uint32_t)row;
+	p->c->n = (uint32_t)row;
 	return NULL;
 }
 
 static struct dv_error *make_room(struct pass *p)
 {
 	struct columns *c = p->c;
-	uint32_t n = p->room;
+	uint32_t n = p->room = c->n;
 
 	c->n_dur = c->n_call = c->n_depth = c->n_track = c->n_parent = c->n_own = n;
 	c->dur = column_alloc(n, sizeof(*c->dur));
@@ -141,34 +140,78 @@ static struct dv_error *take_error(struct pass *p)
 	return atomic_exchange(&p->error, NULL);
 }
 
-static struct dv_error *drop_damaged(struct pass *p)
+/* As if nothing had been decoded. */
+static void forget(struct pass *p)
 {
-	uint32_t damaged = atomic_load(&p->damaged);
+	for (unsigned i = 0; i < p->worker_count; i++) {
+		struct worker *w = &p->workers[i];
 
-	if (damaged < dv_trace_reader_block_count(p->r)) {
-		const struct dv_error *err = p->blocks[damaged].error;
+		w->stats.n = w->big_dur.n = w->big_own.n = 0;
+		for (size_t t = 0; t < p->c->n_threads; t++)
+			w->live[t].in_block = w->live[t].spell = 0;
+	}
+	for (uint32_t i = 0; i < p->block_count; i++)
+		p->blocks[i].threads.n = p->blocks[i].pops.n = p->blocks[i].opens.n = 0;
+	memset(p->c->dur, 0, p->room * sizeof(*p->c->dur));
+	atomic_store(&p->next_block, 0);
+	atomic_store(&p->done_bytes, 0);
+}
 
-		p->c->damage = strdup(err ? err->message : "a block's header promises more than its bytes can hold");
-		if (!p->c->damage)
-			return dv_error_no_memory();
-	}
-	if (damaged < p->block_count) {
-		p->block_count = damaged;
-		p->c->last_icount = damaged ? dv_trace_reader_block(p->r, damaged - 1)->last_icount :
-					      p->c->first_icount;
-	}
-	p->c->n = p->block_count ? p->blocks[p->block_count - 1].end : 0;
+/* Twice, if there is damage. */
+static struct dv_error *decode(struct pass *p)
+{
+	bool again;
+
+	do {
+		again = false;
+		parallel_run(p->worker_count, pass_decode, p);
+		DV_TRY(take_error(p));
+		for (uint32_t i = 0; i < p->block_count; i++) {
+			again |= p->blocks[i].error && !p->blocks[i].is_lost;
+			p->blocks[i].is_lost |= p->blocks[i].error != NULL;
+		}
+		if (again) {
+			forget(p);
+			DV_TRY(place_blocks(p));
+		}
+	} while (again);
 	columns_shrink(p->c, p->room);
 	return NULL;
 }
 
-/* The bytes behind the last block that was read; the index of a trace that is whole is not among them. */
-static uint64_t skipped_bytes(const struct pass *p)
+/* What is lost, and why the first of it is; with what is behind the last block of a trace without its index. */
+static struct dv_error *count_lost(struct pass *p)
 {
-	const struct dv_trace_block_info *last = p->block_count ? dv_trace_reader_block(p->r, p->block_count - 1) : NULL;
-	uint64_t end = last ? last->offset + last->file_bytes : 0, file_bytes = dv_trace_reader_metadata(p->r)->file_bytes;
+	const struct dv_trace_metadata *m = dv_trace_reader_metadata(p->r);
+	uint64_t end = 0;
 
-	return file_bytes > end ? file_bytes - end : 0;
+	for (uint32_t i = 0; i < p->block_count; i++) {
+		const struct dv_trace_block_info *info = dv_trace_reader_block(p->r, i);
+		const struct dv_error *err = p->blocks[i].error;
+
+		if (info->after_gap)
+			p->lost_bytes += info->offset - end;
+		end = info->offset + info->file_bytes;
+		if (!p->blocks[i].is_lost)
+			continue;
+		p->lost_bytes += info->file_bytes;
+		p->lost_slices += info->begins;
+		if (p->lost++)
+			continue;
+		p->c->damage = strdup(err ? err->message : "a block's header promises more than its bytes can hold");
+		if (!p->c->damage)
+			return dv_error_no_memory();
+	}
+	if (dv_trace_reader_damage(p->r) && !m->finished)
+		p->lost_bytes += m->file_bytes > end ? m->file_bytes - end : 0;
+	p->lost += dv_trace_reader_gap_blocks(p->r);
+	return NULL;
+}
+
+static struct trace_stat_row loss(struct strings *s, const char *name, uint64_t count)
+{
+	return (struct trace_stat_row){strings_put(s, name), count ? STAT_DATA_LOSS : STAT_INFO, STAT_TRACE, 0,
+				       (int64_t)count};
 }
 
 /* What the table `stats` says. Where Perfetto has a name for it, it is that. */
@@ -176,13 +219,14 @@ static struct dv_error *store_stats(struct pass *p)
 {
 	struct strings *s = &p->l->strings;
 	const struct dv_trace_metadata *m = dv_trace_reader_metadata(p->r);
-	uint32_t damaged = (uint32_t)dv_trace_reader_block_count(p->r) - p->block_count;
-	bool is_damaged = damaged || dv_trace_reader_damage(p->r);
 	const struct trace_stat_row rows[] = {
-		{strings_put(s, "blocks_damaged"), damaged ? STAT_DATA_LOSS : STAT_INFO, STAT_TRACE, 0, damaged},
-		{strings_put(s, "bytes_skipped"), is_damaged ? STAT_DATA_LOSS : STAT_INFO, STAT_TRACE, 0,
-		 is_damaged ? (int64_t)skipped_bytes(p) : 0},
-		{strings_put(s, "trace_unfinished"), m->finished ? STAT_INFO : STAT_DATA_LOSS, STAT_TRACE, 0, !m->finished},
+		loss(s, "blocks_damaged", p->lost),
+		loss(s, "bytes_skipped", p->lost_bytes),
+		/* Of blocks whose headers still say how many. */
+		loss(s, "slices_lost", p->lost_slices),
+		/* Open where something is lost: nobody knows when they ended. */
+		loss(s, "slices_cut", p->cut_slices),
+		loss(s, "trace_unfinished", !m->finished),
 		/* Returns out of calls made before the trace began, and calls that have not returned at its end. */
 		{strings_put(s, "misplaced_end_event"), STAT_INFO, STAT_ANALYSIS, 0, (int64_t)p->misplaced_ends},
 		{strings_put(s, "slices_unfinished"), STAT_INFO, STAT_ANALYSIS, 0, (int64_t)p->open_slices},
@@ -195,11 +239,13 @@ static struct dv_error *run(struct pass *p)
 {
 	struct columns *c = p->c;
 
+	p->blocks = calloc(p->block_count + 1u, sizeof(*p->blocks));
+	if (!p->blocks)
+		return dv_error_no_memory();
 	DV_TRY(place_blocks(p));
 	DV_TRY(make_room(p));
-	parallel_run(p->worker_count, pass_decode, p);
-	DV_TRY(take_error(p));
-	DV_TRY(drop_damaged(p));
+	DV_TRY(decode(p));
+	DV_TRY(count_lost(p));
 	DV_TRY(pass_number_functions(p));
 	c->stats = column_alloc(c->n_functions, sizeof(*c->stats));
 	c->n_stats = c->n_functions;
@@ -219,9 +265,6 @@ static struct dv_error *run(struct pass *p)
 	DV_TRY(take_error(p));
 	DV_TRY(gather(p));
 	DV_TRY(columns_finish(c, p->start, p->worker_count));
-	/* What was counted before the damage was found is not all there. */
-	if (atomic_load(&p->damaged) != UINT32_MAX)
-		columns_count_stats(c);
 	return store_stats(p);
 }
 
@@ -245,7 +288,7 @@ static void pass_deinit(struct pass *p)
 		free(w->recursive);
 		dv_trace_reader_close(w->reader);
 	}
-	for (uint32_t i = 0; p->blocks && i < dv_trace_reader_block_count(p->r); i++) {
+	for (uint32_t i = 0; p->blocks && i < p->block_count; i++) {
 		free(p->blocks[i].threads.v);
 		free(p->blocks[i].pops.v);
 		free(p->blocks[i].opens.v);
@@ -269,7 +312,6 @@ struct dv_error *load_blocks(struct loader *l, struct dv_trace_reader *r)
 	p->r = r;
 	p->block_count = (uint32_t)dv_trace_reader_block_count(r);
 	p->worker_count = l->workers < p->block_count ? l->workers : p->block_count ? p->block_count : 1;
-	atomic_store(&p->damaged, UINT32_MAX);
 	err = load_headers(l, r, &p->utids);
 	if (!err)
 		err = run(p);

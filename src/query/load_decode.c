@@ -216,6 +216,8 @@ static struct dv_error *decode_block(struct worker *w, uint32_t number)
 	w->thread = NULL;
 	w->touched.n = 0;
 	DV_TRY(dv_trace_reader_visit_block(w->reader, number, take_events, w));
+	if (w->row != w->end)
+		return dv_error_new(DV_ERROR_FORMAT, "fewer begins than its header says");
 	return leave_block(w, block) ? NULL : dv_error_no_memory();
 }
 
@@ -238,19 +240,17 @@ void pass_decode(void *context, unsigned worker, unsigned workers)
 	while (!atomic_load(&p->stop)) {
 		uint32_t number = atomic_fetch_add(&p->next_block, 1);
 		struct dv_error *err;
-		unsigned damaged;
 
-		if (number >= p->block_count || number > atomic_load(&p->damaged))
+		if (number >= p->block_count)
 			return;
+		if (p->blocks[number].is_lost)
+			continue;
 		p->blocks[number].worker = worker;
 		err = decode_block(w, number);
 		if (err && (err->code == DV_ERROR_NO_MEMORY || err->code == DV_ERROR_CANCELLED)) {
 			pass_stop(p, err);
 			return;
 		}
-		damaged = atomic_load(&p->damaged);
-		while (err && number < damaged && !atomic_compare_exchange_weak(&p->damaged, &damaged, number))
-			;
 		p->blocks[number].error = err;
 		atomic_fetch_add(&p->done_bytes, dv_trace_reader_block(p->r, number)->file_bytes);
 		show_progress(p, worker);

@@ -9,6 +9,9 @@
  *	2. stitch	block after block, with little to do: those ends meet what was open before
  *	3. settle	all blocks in parallel: depths and parents, now that it is known what was below
  *
+ * A block that cannot be decoded is lost with its rows, which is known only then: all is decoded anew without
+ * it. What is open where it was is cut there, as nobody knows what it ended; after it, threads begin anew.
+ *
  * What the files of these steps share. Private to src/query.
  */
 #ifndef DV_QUERY_LOAD_PASS_H
@@ -54,6 +57,7 @@ struct block {
 	VEC(struct pop) pops;
 	VEC(struct frame) opens;
 	struct dv_error *error;	/* why it could not be decoded; NULL */
+	bool is_lost;		/* it has no rows: its header says what cannot be, or error was found */
 };
 
 /* A thread as a worker sees it. */
@@ -96,13 +100,14 @@ struct pass {
 	uint32_t block_count;
 	struct worker workers[PARALLEL_MAX];
 	unsigned worker_count;
-	atomic_uint next_block, damaged; /* damaged: the first block that could not be decoded */
+	atomic_uint next_block;
 	atomic_bool stop;
 	_Atomic uint64_t done_bytes;
 	uint64_t total_bytes;
 	_Atomic(struct dv_error *) error;
 	VEC(struct outer) outer;
-	uint64_t misplaced_ends, open_slices; /* found by stitching */
+	uint64_t lost, lost_bytes, lost_slices;		  /* lost: blocks */
+	uint64_t misplaced_ends, open_slices, cut_slices; /* found by stitching */
 };
 
 /* Ends the pass. Takes err over. */

@@ -66,10 +66,65 @@ static struct dv_error *end_open(struct pass *p, struct open_thread *t, uint32_t
 	return NULL;
 }
 
-static struct dv_error *stitch_blocks(struct pass *p, struct open_thread *open)
+/* Where there is nothing to be known of a time: what is lost, and what it means for each thread. */
+struct gaps {
+	uint64_t *least; /* by block: the least icount in it and in those behind it */
+	uint64_t *seen;	 /* by utid: until when it is known */
+	uint32_t row;	 /* seen is of the rows before */
+};
+
+static struct dv_error *gaps_init(struct gaps *g, const struct pass *p)
+{
+	uint64_t least = UINT64_MAX;
+
+	g->least = calloc(p->block_count + 1u, sizeof(*g->least));
+	g->seen = calloc(p->c->n_threads + 1, sizeof(*g->seen));
+	if (!g->least || !g->seen)
+		return dv_error_no_memory();
+	for (uint32_t i = p->block_count; i-- > 0;) {
+		uint64_t first = dv_trace_reader_block(p->r, i)->first_icount;
+
+		g->least[i] = least = first < least ? first : least;
+	}
+	return NULL;
+}
+
+static void gaps_deinit(struct gaps *g)
+{
+	free(g->least);
+	free(g->seen);
+}
+
+/*
+ * What is open before a block that is lost ends there, as it may have. Not later than anything that comes
+ * behind it, nor earlier than what it holds itself: blocks may overlap a little.
+ */
+static struct dv_error *cut_open(struct pass *p, struct gaps *g, struct open_thread *open, uint32_t number)
+{
+	for (; g->row < p->blocks[number].first; g->row++) {
+		uint32_t dur = p->c->dur[g->row], utid = p->c->track[g->row];
+		uint64_t end = p->start[g->row] + (dur < DUR_BIG ? dur : 0);
+
+		g->seen[utid] = end > g->seen[utid] ? end : g->seen[utid];
+	}
+	for (uint32_t utid = 0; utid < p->c->n_threads; utid++) {
+		struct open_thread *t = &open[utid];
+		uint64_t until = g->least[number] > g->seen[utid] ? g->least[number] : g->seen[utid];
+
+		p->cut_slices += t->stack.n;
+		while (t->stack.n)
+			DV_TRY(pop_frame(p, t, until, thread_cpu_until(p->c, utid, until), 0));
+	}
+	return NULL;
+}
+
+static struct dv_error *stitch_blocks(struct pass *p, struct gaps *g, struct open_thread *open)
 {
 	for (uint32_t i = 0; i < p->block_count; i++) {
 		struct block *block = &p->blocks[i];
+
+		if (block->is_lost || dv_trace_reader_block(p->r, i)->after_gap)
+			DV_TRY(cut_open(p, g, open, i));
 
 		for (size_t b = 0; b < block->threads.n; b++)
 			DV_TRY(stitch_thread(p, block, &block->threads.v[b], &open[block->threads.v[b].utid]));
@@ -82,7 +137,12 @@ static struct dv_error *stitch_blocks(struct pass *p, struct open_thread *open)
 struct dv_error *pass_stitch(struct pass *p)
 {
 	struct open_thread *open = calloc(p->c->n_threads + 1, sizeof(*open));
-	struct dv_error *err = open ? stitch_blocks(p, open) : dv_error_no_memory();
+	struct gaps gaps = {0};
+	struct dv_error *err = open ? gaps_init(&gaps, p) : dv_error_no_memory();
+
+	if (!err)
+		err = stitch_blocks(p, &gaps, open);
+	gaps_deinit(&gaps);
 
 	for (uint32_t i = 0; open && i < p->c->n_threads; i++)
 		free(open[i].stack.v);

@@ -352,6 +352,8 @@ static struct dv_error *parse_block(struct dv_trace_reader *r, struct dv_cursor 
 	slot = vec_push(&r->blocks);
 	if (!slot)
 		return dv_error_no_memory();
+	place.info.after_gap = r->after_gap;
+	r->after_gap = false;
 	*slot = place;
 	if (r->blocks.n == 1)
 		m->first_icount = place.info.first_icount;
@@ -383,6 +385,10 @@ static struct dv_error *parse_index(struct dv_trace_reader *r, struct dv_cursor 
 			ends = f.value;
 		else if (f.number == INDEX_SWITCHES)
 			switches = f.value;
+	}
+	if (r->gap_blocks) {
+		r->metadata.last_icount = last_icount > r->metadata.last_icount ? last_icount : r->metadata.last_icount;
+		return NULL;
 	}
 	if (begins != r->metadata.begins || ends != r->metadata.ends || switches != r->metadata.switches)
 		return reader_error(r, DV_ERROR_FORMAT, at,
@@ -436,22 +442,23 @@ static struct dv_error *parse_own(struct dv_trace_reader *r, struct dv_cursor c,
 	return reader_error(r, DV_ERROR_FORMAT, at, "field %u of our own, which is not due here", f.number);
 }
 
-static struct dv_error *walk_file(struct dv_trace_reader *r, struct dv_cursor *c)
+/* Goes on from c to the end, or to the first thing that does not fit. */
+static struct dv_error *walk_on(struct dv_trace_reader *r, struct walk *walk, struct dv_cursor *c)
 {
-	struct walk walk = {.block_start = offset_of(r, c->pos)};
 	struct proto_field f;
 
+	walk->block_start = offset_of(r, c->pos);
 	for (;;) {
 		uint64_t at = offset_of(r, c->pos);
 
-		if (walk.has_trailer && c->pos != c->end)
+		if (walk->has_trailer && c->pos != c->end)
 			return reader_error(r, DV_ERROR_FORMAT, at, "%zu bytes after the trailer",
 					    dv_cursor_left(c));
 		if (!proto_next(c, &f)) {
-			r->metadata.finished = walk.has_trailer && !c->truncated;
+			r->metadata.finished = walk->has_trailer && !c->truncated;
 			if (r->metadata.finished)
 				return NULL;
-			return reader_error(r, DV_ERROR_TRUNCATED, walk.block_start,
+			return reader_error(r, DV_ERROR_TRUNCATED, walk->block_start,
 					    "the trace ends here without its index: its writer was stopped");
 		}
 		if (f.number == TRACE_PACKET && f.wire == PROTO_BYTES)
@@ -460,8 +467,86 @@ static struct dv_error *walk_file(struct dv_trace_reader *r, struct dv_cursor *c
 			return reader_error(r, DV_ERROR_FORMAT, at,
 					    "field %u, wire type %u, where a packet or a header is due", f.number,
 					    f.wire);
-		DV_TRY(parse_own(r, proto_message(&f), &walk, at));
-		walk.block_start = offset_of(r, c->pos);
+		DV_TRY(parse_own(r, proto_message(&f), walk, at));
+		walk->block_start = offset_of(r, c->pos);
+	}
+}
+
+/* The index, by the trailer, which are the file's last bytes; false when they are not there, or not whole. */
+static bool find_index(const struct dv_trace_reader *r, uint64_t *ret_offset, struct dv_cursor *ret)
+{
+	struct dv_cursor c = dv_cursor_make(r->file.data, r->file.len);
+	struct proto_field own, f;
+	uint64_t offset = 0;
+
+	if (r->file.len < DV_TRACE_TRAILER_BYTES)
+		return false;
+	c.pos = c.end - DV_TRACE_TRAILER_BYTES;
+	if (!proto_next(&c, &own) || own.number != TRACE_OWN || own.wire != PROTO_BYTES)
+		return false;
+	c = proto_message(&own);
+	if (!proto_next(&c, &own) || own.number != OWN_TRAILER || own.wire != PROTO_BYTES)
+		return false;
+	for (c = proto_message(&own); proto_next(&c, &f);)
+		offset = f.number == TRAILER_INDEX_OFFSET ? f.value : offset;
+	if (offset >= r->file.len || !is_trailer(proto_message(&own), offset))
+		return false;
+	c = dv_cursor_make((const uint8_t *)r->file.data + offset, r->file.len - offset);
+	if (!proto_next(&c, &own) || own.number != TRACE_OWN || own.wire != PROTO_BYTES)
+		return false;
+	c = proto_message(&own);
+	if (!proto_next(&c, &own) || own.number != OWN_INDEX || own.wire != PROTO_BYTES)
+		return false;
+	*ret_offset = offset;
+	*ret = proto_message(&own);
+	return own_crc_is_right(*ret);
+}
+
+/* By the index: the first block, or the index itself, that starts behind offset `after`; false when it does not tell. */
+static bool find_next_block(const struct dv_trace_reader *r, uint64_t first, uint64_t after, uint64_t *ret)
+{
+	uint64_t index, at = first;
+	struct dv_cursor c, lengths;
+	struct proto_field f;
+	bool found = false;
+
+	if (!find_index(r, &index, &c))
+		return false;
+	while (proto_next(&c, &f)) {
+		if (f.number != INDEX_BLOCKS || f.wire != PROTO_BYTES)
+			continue;
+		for (lengths = proto_message(&f); dv_cursor_left(&lengths) && !lengths.truncated;) {
+			uint64_t length = proto_varint(&lengths);
+
+			if (length > index - at)
+				return false;
+			at += length;
+			if (at > after && !found) {
+				found = true;
+				*ret = at;
+			}
+		}
+	}
+	return found && at == index;
+}
+
+/* Where something does not fit, the index says where to go on: each time behind where it was. */
+#define MAX_GAPS 1000 /* each is a search through the index */
+static struct dv_error *walk_file(struct dv_trace_reader *r, struct dv_cursor *c)
+{
+	uint64_t first = offset_of(r, c->pos), next = 0;
+	struct walk walk = {0};
+
+	for (;;) {
+		struct dv_error *err = walk_on(r, &walk, c);
+
+		if (!err || err->code == DV_ERROR_NO_MEMORY || walk.index_offset || r->gap_blocks == MAX_GAPS ||
+		    !find_next_block(r, first, walk.block_start, &next))
+			return err;
+		reader_damaged(r, err);
+		r->gap_blocks++;
+		r->after_gap = true;
+		*c = dv_cursor_make((const uint8_t *)r->file.data + next, r->file.len - next);
 	}
 }
 
@@ -582,6 +667,11 @@ const struct dv_trace_metadata *dv_trace_reader_metadata(const struct dv_trace_r
 const struct dv_error *dv_trace_reader_damage(const struct dv_trace_reader *r)
 {
 	return r->damage;
+}
+
+size_t dv_trace_reader_gap_blocks(const struct dv_trace_reader *r)
+{
+	return r->gap_blocks;
 }
 
 size_t dv_trace_reader_block_count(const struct dv_trace_reader *r)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reads a .dvtrace that writer.h wrote: finished, cut short (its writer was killed or the disk was
- * full), or damaged. All up to the damage can be read; dv_trace_reader_damage() says where it is and
- * what was found. It knows our own subset of Perfetto's format, no more.
+ * full), or damaged. All up to the damage can be read, and where the file has its index, which says where each
+ * block is, also the blocks behind it; dv_trace_reader_damage() says where it is and what was found. It knows our own subset of Perfetto's format, no more.
  *
  * The file is mapped. A reader is used by one thread at a time; dv_trace_reader_again() makes more of
  * them for more threads.
@@ -33,7 +33,7 @@ struct dv_trace_metadata {
 	bool finished;		/* has its index: everything was written */
 	uint64_t first_icount;	/* of the first block; 0 without one */
 	uint64_t last_icount;	/* of the end of the recording, else of the last block */
-	uint64_t begins, ends, switches; /* in all readable blocks */
+	uint64_t begins, ends, switches; /* in all blocks whose headers can be read */
 	uint64_t raw_bytes, file_bytes;
 };
 
@@ -41,6 +41,7 @@ struct dv_trace_block_info {
 	uint64_t offset, file_bytes; /* of its packets, without the header that follows */
 	uint64_t first_icount, last_icount; /* inclusive; blocks may overlap a little */
 	uint64_t raw_bytes, begins, ends, switches;
+	bool after_gap; /* what is before it in the file could not be read: blocks are missing */
 };
 
 /* A thread as it is from icount on: one row for each time that something of it changed (exec, exit). */
@@ -92,6 +93,8 @@ const struct dv_trace_metadata *dv_trace_reader_metadata(const struct dv_trace_r
  */
 const struct dv_error *dv_trace_reader_damage(const struct dv_trace_reader *r);
 
+/* Blocks that the index has, and whose headers could not be read; they are none of those below. */
+size_t dv_trace_reader_gap_blocks(const struct dv_trace_reader *r);
 size_t dv_trace_reader_block_count(const struct dv_trace_reader *r);
 const struct dv_trace_block_info *dv_trace_reader_block(const struct dv_trace_reader *r, size_t block);
 
@@ -194,7 +197,7 @@ typedef bool (*dv_trace_slice_fn)(void *context, const struct dv_trace_slice *sl
 /*
  * Streams over the whole trace, matching begins and ends by thread; the visitor sees a slice when it
  * has ended, and those still open last, innermost first. Time on the CPU comes from the switches; where
- * there is none a thread counts as running. Memory: the open slices and the switches. Damage ends the
+ * there is none a thread counts as running. Memory: the open slices and the switches. Damage, and a gap, end the
  * pass early and is not an error: see dv_trace_reader_damage().
  */
 struct dv_error *dv_trace_reader_slices(struct dv_trace_reader *r, dv_trace_slice_fn visit, void *context);

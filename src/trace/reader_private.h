@@ -59,6 +59,8 @@ struct dv_trace_reader {
 	DV_TRACE_VEC(struct dv_console_line) console;
 	struct places *places; /* NULL before the first record of one */
 	struct dv_error *damage;
+	size_t gap_blocks;
+	bool after_gap; /* the next block is */
 
 	DV_TRACE_VEC(struct dv_trace_reader_function) functions;
 	struct dv_map by_key; /* hash of key, name and place -> function, plus 1 */

@@ -216,6 +216,10 @@ static struct dv_error *run(struct slicer *s)
 		struct dv_error *err;
 		size_t count;
 
+		if (s->r->blocks.v[i].info.after_gap) {
+			end_icount = i ? s->r->blocks.v[i - 1].info.last_icount : s->r->metadata.first_icount;
+			break;
+		}
 		err = dv_trace_reader_read_block(s->r, i, &events, &count);
 		if (err && err->code == DV_ERROR_NO_MEMORY)
 			return err;
