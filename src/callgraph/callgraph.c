@@ -450,11 +450,36 @@ static void jump_to(struct dv_callgraph *cg, struct thread *t, uint64_t slot, ui
 	push(cg, t, slot, icount, key, DV_SLICE_TAIL_CALL, frame_flags(flags, target));
 }
 
+/* A jump in user code, to anywhere. At a tail call the return address lies on top of the stack again; what
+ * longjmp has left behind is above it. */
+static void user_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+{
+	uint64_t key;
+	unsigned flags = resolve_in(cg, t, e->b, &key);
+	int64_t index;
+	uint32_t len;
+
+	if (!(flags & DV_TARGET_ENTRY) || flags & DV_TARGET_GUESSED)
+		return;
+	index = thread_find_slot(t, e->a);
+	if (index < 0)
+		return;
+	for (len = (uint32_t)index + 1; len < t->len && t->frames[len].slot == e->a;)
+		len++;
+	/* A function that begins with a loop. */
+	if (t->frames[len - 1].key == key)
+		return;
+	thread_truncate(&cg->policy, t, len, icount);
+	jump_to(cg, t, e->a, e->b, icount);
+}
+
 static NOINLINE void on_jump(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
 {
 	struct frame *top = thread_top(t);
 
-	if (top)
+	if (e->a)
+		user_jump(cg, t, e, icount);
+	else if (top)
 		jump_to(cg, t, top->slot, e->b, icount);
 }
 
@@ -596,6 +621,14 @@ static NOINLINE void on_leave(struct dv_callgraph *cg, struct thread *t, const s
 		thread_truncate(&cg->policy, t, (uint32_t)index, icount);
 }
 
+static NOINLINE void on_site(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
+{
+	uint64_t key;
+
+	if (resolve_in(cg, t, e->a, &key) & DV_TARGET_NEVER && cg->options.settle)
+		cg->options.settle(cg->options.resolve_context, e->b);
+}
+
 static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 {
 	uint64_t icount = dv_event_icount(e);
@@ -631,6 +664,9 @@ static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 		break;
 	case DV_EVENT_SIGNAL:
 		on_signal(cg, t, e);
+		break;
+	case DV_EVENT_SITE:
+		on_site(cg, t, e);
 		break;
 	case DV_EVENT_SYMBOLS:
 		memset(cg->cache, 0, sizeof(cg->cache));

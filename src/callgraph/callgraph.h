@@ -19,6 +19,8 @@
 enum dv_target_flags {
 	DV_TARGET_CALLABLE = 1 << 0,	 /* not known to lie in the middle of a function */
 	DV_TARGET_ENTRY = 1 << 7,	 /* known to be a function's first instruction */
+	DV_TARGET_GUESSED = 1 << 8,	 /* ... or perhaps one: it has no symbol */
+	DV_TARGET_NEVER = 1 << 9,	 /* of user code: no function is known to start there, nor will be later */
 	DV_TARGET_THUNK = 1 << 1,	 /* inside an indirect-branch or return thunk */
 	DV_TARGET_IGNORE_BELOW = 1 << 2, /* filter: its callees are left out */
 	DV_TARGET_START = 1 << 3,	 /* filter: the trace starts here */
@@ -60,6 +62,8 @@ struct dv_callgraph_options {
 	/* The same of a user address, with the key of the function that is there; asked once per space and
 	 * address until the space's generation changes. Both NULL: keys are the addresses. */
 	unsigned (*resolve_user)(void *context, const struct dv_space *space, uint64_t vaddr, uint64_t *ret_key);
+	/* Answers a DV_EVENT_SITE: DV_TARGET_NEVER. May be NULL. */
+	void (*settle)(void *context, uint64_t site);
 	/* The space of an mm_struct's address, or NULL. */
 	const struct dv_space *(*find_space)(void *context, uint64_t mm_vaddr);
 	void *resolve_context;

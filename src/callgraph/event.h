@@ -15,7 +15,8 @@
 enum dv_event_kind {
 	DV_EVENT_CALL,	   /* a: stack slot of the return address, b: target */
 	DV_EVENT_RETURN,   /* a: stack slot read, b: where it returned to */
-	DV_EVENT_JUMP,	   /* b: target; sent only when it may be a function's entry */
+	DV_EVENT_JUMP,	   /* b: target; sent only when it may be a function's entry. a: the stack pointer; 0: not
+			      told, the function on top has nothing on the stack but its return address */
 	DV_EVENT_ENTER,	   /* an interrupt, exception or system call. a: stack pointer (of a system call:
 			      its key, see dv_syscall_key), b: entry address;
 			      icount is that of the entry's first instruction */
@@ -26,6 +27,8 @@ enum dv_event_kind {
 	DV_EVENT_FORK,	   /* a: struct dv_task *, made by the running thread, freed by the machine */
 	DV_EVENT_PRINT,	   /* a: struct dv_event_print *, freed by the machine */
 	DV_EVENT_SIGNAL,   /* the running thread is sent to a signal handler when it leaves the kernel. b: handler */
+	DV_EVENT_SITE,	   /* whoever sends the jumps to a, of user code, asks whether they will ever go to a
+			      function's start. b: its word for them */
 	DV_EVENT_SYMBOLS,  /* addresses resolve anew. b: 1 when the slide is known, a: the slide */
 	DV_EVENT_MAPPING,  /* a: struct dv_event_mapping *, freed by the machine */
 	DV_EVENT_MODULE,   /* addresses resolve anew. a: struct dv_event_module *, freed by the machine */

@@ -71,7 +71,7 @@ struct dv_arch {
 	/* Decodes one instruction of len bytes at vaddr. */
 	void (*classify)(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv_insn *ret);
 	const char *const *target_registers; /* names as gdb has them, by dv_insn.reg; NULL-terminated */
-	const char *stack_register;
+	const char *stack_register, *counter_register; /* the stack pointer; where it runs */
 	const char *argument_registers[3]; /* of the kernel's C functions */
 	const char *syscall_register; /* holds the number when the kernel is entered */
 	const char *port_register, *port_value_register; /* of an instruction that writes to a port; or NULL */

@@ -190,6 +190,7 @@ const struct dv_arch dv_arch_x86_64 = {
 	.classify = classify,
 	.target_registers = target_registers,
 	.stack_register = "rsp",
+	.counter_register = "rip",
 	.argument_registers = {"rdi", "rsi", "rdx"},
 	.syscall_register = "rax",
 	.port_register = "rdx",

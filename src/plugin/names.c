@@ -20,17 +20,28 @@ static bool is_named(const char *want, const char *name)
 	return want && !strcmp(want, name);
 }
 
+struct dv_error *dv_names_open_files(struct dv_names *n, const char *initrd)
+{
+	struct dv_files_options options = {.sysroot = n->options->sysroot, .initrd = initrd, .disks = n->options->disks};
+	const uint8_t *vdso = NULL;
+	size_t vdso_bytes = 0;
+
+	dv_kernel_vdso(n->kernel, &vdso, &vdso_bytes);
+	DV_TRY(dv_user_files_create(&options, vdso, vdso_bytes, &n->files));
+	return dv_spaces_create(n->files, &n->spaces);
+}
+
+void dv_names_close(struct dv_names *n)
+{
+	dv_spaces_destroy(n->spaces);
+	dv_user_files_destroy(n->files);
+	dv_module_lines_deinit(&n->module_lines);
+	dv_module_list_deinit(&n->modules);
+}
+
 bool dv_names_is_thunk(const struct dv_arch *arch, const struct dv_symbol *symbol)
 {
 	return has_prefix(arch->thunk_prefixes, symbol->name);
-}
-
-/* gcc moves unlikely code out of line as `name.cold`: reached by jumps, part of the function. */
-static bool is_cold_part(const char *name)
-{
-	const char *dot = strstr(name, ".cold");
-
-	return dot && (!dot[5] || dot[5] == '.');
 }
 
 static bool in_entry_text(const struct dv_arch *arch, const struct dv_symtab *symtab, uint64_t vaddr)
@@ -49,7 +60,7 @@ const struct dv_symbol *dv_names_entry(const struct dv_arch *arch, const struct 
 	const struct dv_symtab *symtab = dv_kernel_symtab(kernel);
 	const struct dv_symbol *symbol = dv_symtab_function_at(symtab, vaddr);
 
-	if (!symbol || symbol->vaddr != vaddr || is_cold_part(symbol->name) ||
+	if (!symbol || symbol->vaddr != vaddr || dv_symbol_is_cold_part(symbol->name) ||
 	    has_prefix(arch->label_prefixes, symbol->name) || dv_names_is_thunk(arch, symbol) ||
 	    in_entry_text(arch, symtab, vaddr))
 		return NULL;
@@ -93,7 +104,7 @@ static unsigned resolve_module(const struct dv_names *n, uint64_t vaddr)
 		return DV_TARGET_CALLABLE;
 	if (symbol->vaddr != vaddr)
 		return 0;
-	return is_cold_part(symbol->name) ? DV_TARGET_CALLABLE : DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
+	return dv_symbol_is_cold_part(symbol->name) ? DV_TARGET_CALLABLE : DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
 }
 
 unsigned dv_names_resolve_user(void *context, const struct dv_space *space, uint64_t vaddr, uint64_t *ret_key)
@@ -101,9 +112,18 @@ unsigned dv_names_resolve_user(void *context, const struct dv_space *space, uint
 	struct dv_names *n = context;
 
 	*ret_key = dv_spaces_key(space, vaddr);
-	if (!dv_is_file_key(*ret_key) || !dv_user_files_is_entry(n->files, *ret_key))
-		return DV_TARGET_CALLABLE;
-	return DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
+	if (!dv_is_file_key(*ret_key))
+		return DV_TARGET_CALLABLE | (*ret_key == vaddr ? 0 : DV_TARGET_NEVER);
+	switch (dv_user_files_place(n->files, *ret_key)) {
+	case DV_USER_PLACE_ENTRY:
+		return DV_TARGET_CALLABLE | DV_TARGET_ENTRY;
+	case DV_USER_PLACE_NEVER:
+		return DV_TARGET_CALLABLE | DV_TARGET_NEVER;
+	case DV_USER_PLACE_UNNAMED:
+		return DV_TARGET_CALLABLE | DV_TARGET_ENTRY | DV_TARGET_GUESSED | DV_TARGET_NEVER;
+	default:
+		return DV_TARGET_CALLABLE | DV_TARGET_ENTRY | DV_TARGET_GUESSED;
+	}
 }
 
 const struct dv_space *dv_names_find_space(void *context, uint64_t mm_vaddr)

@@ -31,6 +31,11 @@ struct dv_names {
 	char text[512]; /* what the last describe gave out */
 };
 
+/* What names of user space come from; initrd may be NULL. */
+struct dv_error *dv_names_open_files(struct dv_names *names, const char *initrd);
+/* Frees that and the modules. */
+void dv_names_close(struct dv_names *names);
+
 /* Flags of enum dv_target_flags for a runtime address. */
 unsigned dv_names_resolve(void *names, uint64_t vaddr);
 /* As dv_callgraph_options' resolve_user and find_space. */

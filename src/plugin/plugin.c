@@ -32,6 +32,7 @@ static struct plugin {
 	bool have_linux;
 	struct dv_recorder *recorder;
 	struct dv_spooler *spooler;
+	struct dv_answers answers;
 	FILE *records; /* of a closer look */
 } plugin;
 
@@ -64,6 +65,11 @@ static char *own_option(const char *name)
 			return strdup(arg[1]);
 	}
 	return NULL;
+}
+
+static void find_initrd(void)
+{
+	plugin.initrd_path = plugin.options.initrd ? strdup(plugin.options.initrd) : own_option("-initrd");
 }
 
 static struct dv_error *load_symbols(const struct dv_arch *arch)
@@ -149,6 +155,7 @@ static void on_exit_of_segment(qemu_plugin_id_t id, void *unused)
 {
 	_cleanup_error_ struct dv_error *err = dv_spooler_finish(dv_steal(plugin.spooler));
 
+	dv_answers_deinit(&plugin.answers);
 	if (err)
 		say("the segment is not complete: %s", err->message);
 }
@@ -195,7 +202,9 @@ static struct dv_error *start_segment(qemu_plugin_id_t id, struct dv_tracer_setu
 	tracer->clock = dv_clock_choose(plugin.options.clock, tracer->several_cpus ? 2 : 1, look_up);
 	if (!plugin.kernel || tracer->clock.inexact_reason)
 		return dv_error_new(DV_ERROR_UNSUPPORTED, "segments need the kernel's symbols and exact instruction counts");
-	DV_TRY(dv_spooler_create(&plugin.options, &plugin.spooler));
+	find_initrd();
+	DV_TRY(dv_answers_init(&plugin.answers, tracer->arch, plugin.kernel, &plugin.options, plugin.initrd_path));
+	DV_TRY(dv_spooler_create(&plugin.options, &plugin.answers, &plugin.spooler));
 	tracer->kernel = plugin.kernel;
 	tracer->linux_ = plugin.have_linux ? &plugin.linux_ : NULL;
 	tracer->ring = dv_spooler_ring(plugin.spooler);
@@ -227,7 +236,7 @@ static struct dv_error *start(qemu_plugin_id_t id, const qemu_info_t *info, int 
 		say("timestamps are %s and cannot be sought exactly: %s",
 		    tracer.clock.kind == DV_TRACE_CLOCK_ICOUNT ? "counted instructions" : "host nanoseconds",
 		    tracer.clock.inexact_reason);
-	plugin.initrd_path = plugin.options.initrd ? strdup(plugin.options.initrd) : own_option("-initrd");
+	find_initrd();
 	recorder.initrd = plugin.initrd_path;
 	recorder.follows_user_space = plugin.have_linux;
 	recorder.sources = plugin.sources;

@@ -6,6 +6,7 @@
 #include "plugin/recorder.h"
 #include "plugin/spool.h"
 #include "plugin/spool_drain.h"
+#include "plugin/user_jumps.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -60,6 +61,14 @@ static void sink_end(void *context, uint64_t thread_id, uint64_t icount)
 static void sink_switched(void *context, uint64_t icount, unsigned cpu, uint64_t prev_id, uint64_t next_id)
 {
 	dv_trace_writer_switch(((struct dv_recorder *)context)->writer, icount, cpu, prev_id, next_id);
+}
+
+/* A segment's sites are those of another process, which has its own answers; when they come, nothing is taken from
+ * the ring here any more. */
+static void settle(void *context, uint64_t site)
+{
+	(void)context;
+	dv_user_jumps_settle(site);
 }
 
 static void sink_print(void *context, uint64_t icount, uint64_t thread_id, const struct dv_event_print *print)
@@ -316,6 +325,7 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 		.resolve = dv_names_resolve,
 		.function_at = dv_names_function_at,
 		.resolve_user = dv_names_resolve_user,
+		.settle = settle,
 		.find_space = dv_names_find_space,
 		.resolve_context = &r->names,
 		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, r},
@@ -330,30 +340,9 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 	return dv_callgraph_create(&cg, &r->callgraph);
 }
 
-/* Without the kernel's layouts nothing is told of user space. */
-static struct dv_error *open_user_files(struct dv_recorder *r, const struct dv_recorder_setup *setup)
-{
-	struct dv_files_options options = {
-		.sysroot = setup->options->sysroot,
-		.initrd = setup->initrd,
-		.disks = setup->options->disks,
-	};
-	const uint8_t *vdso = NULL;
-	size_t vdso_bytes = 0;
-
-	if (!setup->follows_user_space)
-		return NULL;
-	dv_kernel_vdso(setup->kernel, &vdso, &vdso_bytes);
-	DV_TRY(dv_user_files_create(&options, vdso, vdso_bytes, &r->names.files));
-	return dv_spaces_create(r->names.files, &r->names.spaces);
-}
-
 static void close_names(struct dv_recorder *r)
 {
-	dv_spaces_destroy(r->names.spaces);
-	dv_user_files_destroy(r->names.files);
-	dv_module_lines_deinit(&r->names.module_lines);
-	dv_module_list_deinit(&r->names.modules);
+	dv_names_close(&r->names);
 	dv_map_deinit(&r->dynamic_files);
 }
 
@@ -373,7 +362,9 @@ static struct dv_error *open_all(struct dv_recorder *r, const struct dv_recorder
 {
 	DV_TRY(dv_ring_init(&r->ring));
 	DV_TRY(open_writer(r, setup));
-	DV_TRY(open_user_files(r, setup));
+	/* Without the kernel's layouts nothing is told of user space. */
+	if (setup->follows_user_space)
+		DV_TRY(dv_names_open_files(&r->names, setup->initrd));
 	dv_lines_init(&r->lines, emit_line, r);
 	DV_TRY(open_callgraph(r, setup->options));
 	if (setup->options->status) {

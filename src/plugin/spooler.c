@@ -19,6 +19,7 @@ struct dv_spooler {
 	struct dv_ring ring;
 	struct dv_spool_state state;
 	const struct dv_plugin_options *options;
+	struct dv_answers *answers;
 	enum phase phase;
 	bool has_slide;
 	int fd;
@@ -120,6 +121,7 @@ static void *run(void *context)
 
 	while (dv_ring_wait(&s->ring, &events, &count)) {
 		if (count) {
+			dv_answers_take(s->answers, events, count);
 			take(s, events, count);
 			if (s->status)
 				dv_trace_status_set(&s->status->icount, dv_event_icount(&events[count - 1]));
@@ -155,7 +157,8 @@ static void release(struct dv_spooler *s)
 	dv_buf_deinit(&s->out);
 }
 
-struct dv_error *dv_spooler_create(const struct dv_plugin_options *options, struct dv_spooler **ret)
+struct dv_error *dv_spooler_create(const struct dv_plugin_options *options, struct dv_answers *answers,
+				   struct dv_spooler **ret)
 {
 	struct dv_spooler *s = calloc(1, sizeof(*s));
 	struct dv_error *err;
@@ -164,6 +167,7 @@ struct dv_error *dv_spooler_create(const struct dv_plugin_options *options, stru
 		return dv_error_no_memory();
 	s->fd = -1;
 	s->options = options;
+	s->answers = answers;
 	err = open_all(s);
 	if (err) {
 		release(s);

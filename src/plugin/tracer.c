@@ -17,6 +17,7 @@
 #include "plugin/mem_value.h"
 #include "plugin/names.h"
 #include "plugin/tracer_private.h"
+#include "plugin/user_jumps.h"
 
 #define MAX_INSN_BYTES	 16
 #define MAX_SLIDE_BYTES	 128
@@ -26,7 +27,7 @@
 #define MAX_BANNER_BYTES 512
 
 enum { SIZE_SHIFT_32 = 2, SIZE_SHIFT_64 };
-enum { REG_STACK, REG_SYSCALL, REG_ARGUMENT0, REG_ARGUMENT1, REG_ARGUMENT2, REG_NAMED };
+enum { REG_STACK, REG_COUNTER, REG_SYSCALL, REG_ARGUMENT0, REG_ARGUMENT1, REG_ARGUMENT2, REG_NAMED };
 
 /* An iret under way. */
 struct leaving {
@@ -88,6 +89,11 @@ static inline void put(enum dv_event_kind kind, unsigned cpu, uint64_t a, uint64
 	dv_ring_commit(tracer.ring);
 }
 
+void dv_tracer_put_now(enum dv_event_kind kind, unsigned cpu, uint64_t a, uint64_t b)
+{
+	put(kind, cpu, a, b);
+}
+
 static void on_call(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *target)
 {
 	put(DV_EVENT_CALL, cpu, vaddr, (uintptr_t)target);
@@ -108,6 +114,11 @@ static inline uint64_t code_address(qemu_plugin_meminfo_t info, unsigned size_sh
 		return code_address64(info);
 	return size_shift == SIZE_SHIFT_32 ? qemu_plugin_mem_get_value(info).data.u32 :
 					     qemu_plugin_mem_get_value(info).data.u16;
+}
+
+uint64_t dv_tracer_read_value(qemu_plugin_meminfo_t info)
+{
+	return code_address(info, qemu_plugin_mem_size_shift(info));
 }
 
 /*
@@ -185,6 +196,17 @@ bool dv_tracer_read_argument(unsigned index, uint64_t *ret)
 	return dv_tracer_read_register(tracer.named[REG_ARGUMENT0 + index], ret);
 }
 
+bool dv_tracer_read_place(uint64_t *ret_stack, uint64_t *ret_counter)
+{
+	return dv_tracer_read_register(tracer.named[REG_STACK], ret_stack) &&
+	       dv_tracer_read_register(tracer.named[REG_COUNTER], ret_counter);
+}
+
+bool dv_tracer_read_target(unsigned reg, uint64_t *ret)
+{
+	return dv_tracer_read_register(tracer.target[reg], ret);
+}
+
 static bool read_memory(void *context, uint64_t vaddr, void *to, size_t len)
 {
 	g_byte_array_set_size(tracer.bytes, 0);
@@ -215,6 +237,7 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned cpu)
 		return; /* all vCPUs are alike */
 	tracer.registers = qemu_plugin_get_registers();
 	tracer.named[REG_STACK] = dv_tracer_find_register(arch->stack_register);
+	tracer.named[REG_COUNTER] = dv_tracer_find_register(arch->counter_register);
 	tracer.named[REG_ARGUMENT0] = dv_tracer_find_register(arch->argument_registers[0]);
 	tracer.named[REG_ARGUMENT1] = dv_tracer_find_register(arch->argument_registers[1]);
 	tracer.named[REG_ARGUMENT2] = dv_tracer_find_register(arch->argument_registers[2]);
@@ -257,15 +280,6 @@ static void on_jump_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t va
 	uint64_t target = code_address64(info);
 
 	if (dv_is_kernel_vaddr(target))
-		put(DV_EVENT_JUMP, cpu, 0, target);
-}
-
-/* A jump through a slot of the GOT: from a linkage table to where its function is. */
-static void on_user_jump(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *unused)
-{
-	uint64_t target = code_address(info, qemu_plugin_mem_size_shift(info));
-
-	if (!dv_is_kernel_vaddr(target))
 		put(DV_EVENT_JUMP, cpu, 0, target);
 }
 
@@ -716,7 +730,9 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		}
 	}
 	if (!dv_is_kernel_vaddr(vaddr) && decoded.class == DV_INSN_JUMP_MEMORY && decoded.is_fixed)
-		qemu_plugin_register_vcpu_mem_cb(last, on_user_jump, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_R, NULL);
+		dv_user_jumps_instrument_linkage(last);
+	else if (!dv_is_kernel_vaddr(vaddr) && tracer.started)
+		dv_user_jumps_instrument(last, &decoded);
 	instrument_call(last, &decoded, len);
 	instrument_out(tb, &decoded);
 }
@@ -731,6 +747,7 @@ void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
 	tracer.bytes = g_byte_array_new();
 	dv_console_start(setup->arch, setup->kernel);
 	dv_follow_start(setup->arch, setup->linux_);
+	dv_user_jumps_start(id);
 	if (setup->is_continued)
 		dv_follow_continue();
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);

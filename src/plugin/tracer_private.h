@@ -26,5 +26,14 @@ uint64_t dv_tracer_symbol(const char *name);
 void *dv_tracer_pack_block(uint64_t vaddr, size_t insns);
 uint64_t dv_tracer_block_icount(void *block);
 void dv_tracer_put(enum dv_event_kind kind, unsigned cpu, uint64_t icount, uint64_t a, uint64_t b);
+/* On a block's last instruction. */
+void dv_tracer_put_now(enum dv_event_kind kind, unsigned cpu, uint64_t a, uint64_t b);
+
+/* In a callback with QEMU_PLUGIN_CB_R_REGS: the stack pointer, and where QEMU says that the CPU is. */
+bool dv_tracer_read_place(uint64_t *ret_stack, uint64_t *ret_counter);
+/* The register that an indirect call or jump goes by, dv_insn.reg. */
+bool dv_tracer_read_target(unsigned reg, uint64_t *ret);
+/* What was loaded as an address, in full. */
+uint64_t dv_tracer_read_value(qemu_plugin_meminfo_t info);
 
 #endif

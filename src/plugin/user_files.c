@@ -314,7 +314,7 @@ void dv_user_files_finish(struct dv_user_files *files, struct dv_trace_writer *w
 
 /* ---- names ---- */
 
-bool dv_user_files_is_entry(struct dv_user_files *files, uint64_t key)
+enum dv_user_place dv_user_files_place(struct dv_user_files *files, uint64_t key)
 {
 	const uint64_t *place = dv_map_get(&files->by_id, dv_file_key_id(key));
 	const struct dv_object *object = place ? wait_for(files, (struct user_file *)(uintptr_t)*place) : NULL;
@@ -322,9 +322,13 @@ bool dv_user_files_is_entry(struct dv_user_files *files, uint64_t key)
 	uint64_t vaddr;
 
 	if (!object || !dv_object_vaddr(object, dv_file_key_offset(key), &vaddr))
-		return true;
+		return DV_USER_PLACE_UNKNOWN;
+	if (dv_object_is_plt(object, vaddr))
+		return DV_USER_PLACE_NEVER;
 	symbol = dv_object_function_at(object, vaddr);
-	return (!symbol || symbol->vaddr == vaddr) && !dv_object_is_plt(object, vaddr);
+	if (!symbol)
+		return DV_USER_PLACE_UNNAMED;
+	return symbol->vaddr == vaddr && !dv_symbol_is_cold_part(symbol->name) ? DV_USER_PLACE_ENTRY : DV_USER_PLACE_NEVER;
 }
 
 void dv_user_files_describe(struct dv_user_files *files, uint64_t key, struct dv_trace_function *ret)

@@ -29,9 +29,11 @@ uint32_t dv_user_files_id(struct dv_user_files *files, const struct dv_mapping *
 /* Tells the writer of build ids that became known: once more before the trace ends. */
 void dv_user_files_finish(struct dv_user_files *files, struct dv_trace_writer *writer);
 
-/* Whether a jump to a key goes to a function's start: not into the middle of one, nor into the linkage table
- * that it comes from; waits for the file's symbols. */
-bool dv_user_files_is_entry(struct dv_user_files *files, uint64_t key);
+/* What a jump to a key goes to. NEVER: into the middle of a function, into a compiler's cold part of one, or into
+ * a linkage table, from where it goes on. UNNAMED: no symbol is there. UNKNOWN: nobody has the file's symbols.
+ * Waits for them. */
+enum dv_user_place { DV_USER_PLACE_UNKNOWN, DV_USER_PLACE_ENTRY, DV_USER_PLACE_NEVER, DV_USER_PLACE_UNNAMED };
+enum dv_user_place dv_user_files_place(struct dv_user_files *files, uint64_t key);
 
 /* As dv_trace_describe_fn, for a key that dv_is_file_key(); waits for the file's symbols. */
 void dv_user_files_describe(struct dv_user_files *files, uint64_t key, struct dv_trace_function *ret);

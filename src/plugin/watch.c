@@ -5,6 +5,7 @@
 #include <string.h>
 #include "guest/arch.h"
 #include "plugin/pending.h"
+#include "plugin/running.h"
 
 #define PAGE_BYTES 4096u
 
@@ -53,7 +54,7 @@ static uint64_t running_vaddr(uint64_t translated_vaddr)
 	    qemu_plugin_read_register(rip, rip_bytes) < 8)
 		return translated_vaddr;
 	memcpy(&value, rip_bytes->data, sizeof(value));
-	return dv_watch_running_vaddr(translated_vaddr, value);
+	return dv_running_vaddr(translated_vaddr, value);
 }
 
 /* Most stores are told by their place in the page, which paging does not change. */

@@ -29,11 +29,6 @@ struct dv_error *dv_watch_parse(const char *text, struct dv_watch *ret);
 /* The piece that a store of bytes at phys touches, or NULL. */
 const struct dv_watch_piece *dv_watch_find(const struct dv_watch *watch, uint64_t phys, uint32_t bytes);
 
-/* Where an instruction runs: translated_vaddr is where it lay when its block was translated, which may have been
- * in another process, where its library lies elsewhere (only the place in the page is the same); rip is the
- * register as QEMU keeps it within a block, at that instruction or up to a page before it. */
-uint64_t dv_watch_running_vaddr(uint64_t translated_vaddr, uint64_t rip);
-
 /* Registers the callbacks; records go to out, which the caller closes when QEMU ends. */
 void dv_watch_start(qemu_plugin_id_t id, const struct dv_watch *watch, const struct dv_clock *clock, FILE *out);
 

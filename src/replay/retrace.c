@@ -169,14 +169,26 @@ static struct dv_error *watch(struct segment *s, struct dv_machine *machine)
 	return NULL;
 }
 
-/* Its plugin's options: of the first all that were given and those that follow it; of others the kernel. */
+/* Where symbols are: each segment's plugin needs them, to know what it need not send. */
+static bool is_of_symbols(const char *option)
+{
+	static const char *const names[] = {"symbols_from=", "sysroot=", "initrd=", "disk="};
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(names); i++) {
+		if (!strncmp(option, names[i], strlen(names[i])))
+			return true;
+	}
+	return false;
+}
+
+/* Its plugin's options: of the first all that were given and those that follow it; of others the symbols. */
 static struct dv_error *make_options(const struct segment *s, struct dv_buf *text, const char **ret)
 {
 	const char *const *given = s->crew->retrace->plugin_options;
 	size_t len = 0, offsets[DV_RETRACE_MAX_SEGMENTS + 2], made = 0;
 
 	for (size_t i = 0; given[i] && len < MAX_OPTIONS - DV_RETRACE_MAX_SEGMENTS - 4; i++) {
-		if (!s->index || !strncmp(given[i], "symbols_from=", strlen("symbols_from=")))
+		if (!s->index || is_of_symbols(given[i]))
 			ret[len++] = given[i];
 	}
 	if (s->to_icount != UINT64_MAX) {

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/error.h"
 
 struct dv_symbol {
@@ -18,6 +19,14 @@ struct dv_symbol {
 	char type;	     /* nm's letter: 'T'/'t' code, 'D'/'d' data, 'B', 'R', 'W', 'A' ... */
 	bool is_function;    /* code: lookups by address consider only these */
 };
+
+/* gcc moves unlikely code out of line as `name.cold`: reached by jumps, part of the function. */
+static inline bool dv_symbol_is_cold_part(const char *name)
+{
+	const char *dot = strstr(name, ".cold");
+
+	return dot && (!dot[5] || dot[5] == '.');
+}
 
 struct dv_symtab;
 

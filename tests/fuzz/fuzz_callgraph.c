@@ -132,6 +132,8 @@ static struct dv_event event_of(const uint8_t b[4], uint64_t *icount)
 
 	*icount += b[0] >> 4;
 	e.head = dv_event_head(kind, b[1] >> 5 & 1, *icount);
+	if (kind == DV_EVENT_JUMP && !(b[1] & 1))
+		e.a = 0;
 	if (kind == DV_EVENT_SWITCH)
 		e.a = boxed_switch(b[2]);
 	if (kind == DV_EVENT_RENAME || kind == DV_EVENT_FORK) {

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import guest
+import tails
 
 SOURCES = os.path.join(guest.HERE, 'names')
 DUMP = os.path.join(guest.BUILD, 'tests/trace/dump-places')
@@ -40,6 +41,7 @@ def programs(folder):
         build(path('dynamic'), ['dynamic.c'], '-g', '-pie', '-fPIE', '-L' + folder, '-lguest')
         build(path('stripped'), ['dynamic.c', 'library.c'], '-static', '-s')
         build(path('exporting'), ['dynamic.c', 'library.c'], '-pie', '-fPIE', '-rdynamic')
+        tails.build(folder)
         build(path('ondisk'), ['dynamic.c', 'library.c'], '-static-pie', '-fPIE')
     return path
 
@@ -90,7 +92,8 @@ def build_id(path):
 
 def make_initrd(path, out, series):
     files = {'usr/bin/dynamic': path('dynamic'), 'usr/bin/stripped': path('stripped'), 'init': path('init'),
-             'usr/lib/libguest.so': path('libguest.so'), 'usr/bin/exporting': path('exporting')}
+             'usr/lib/libguest.so': path('libguest.so'), 'usr/bin/exporting': path('exporting'),
+             'usr/bin/tails': path('tails'), 'usr/lib/libtails.so': path('libtails.so')}
     files.update({name.lstrip('/'): real for name, real in dependencies(path('dynamic')).items()})
     archive = b''.join(guest.newc(d, 0o40755) for d in directories(list(files) + ['m/x', 'dev/x']))
     archive += guest.newc('dev/console', 0o20600, rdev=(5, 1))
@@ -303,6 +306,8 @@ def names(series):
         check_lines(functions, 'dynamic', 'dynamic.c')
         check_calls(list(guest.read(out)))
         check_mappings(out)
+        tails.check_trees(out)
+        tails.check_places([r for r in dump('--mappings', out) if r[6].endswith('/libtails.so')])
         check_modules(out, functions, loaded)
         check_where_of_programs(out, path)
         if debug:

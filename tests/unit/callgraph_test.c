@@ -22,6 +22,8 @@
 #define CALL(icount, slot, to)	   {dv_event_head(DV_EVENT_CALL, 0, icount), slot, to}
 #define RETURN(icount, slot, to)   {dv_event_head(DV_EVENT_RETURN, 0, icount), slot, to}
 #define JUMP(icount, to)	   {dv_event_head(DV_EVENT_JUMP, 0, icount), 0, to}
+#define USER_JUMP(icount, stack, to) {dv_event_head(DV_EVENT_JUMP, 0, icount), stack, to}
+#define SITE(icount, to, site)	   {dv_event_head(DV_EVENT_SITE, 0, icount), to, site}
 #define ENTER(icount, stack, at)   {dv_event_head(DV_EVENT_ENTER, 0, icount), stack, at}
 #define LEAVE(icount, stack)	   {dv_event_head(DV_EVENT_LEAVE, 0, icount), stack, KERNEL_TEXT}
 #define LEAVE_TO(icount, stack, to) {dv_event_head(DV_EVENT_LEAVE, 0, icount), stack, to}
@@ -117,17 +119,26 @@ static void on_print(void *out, uint64_t icount, uint64_t thread_id, const struc
 	dv_buf_printf(out, "@%" PRIu64 " %" PRIu64 " prints %.*s\n", icount, thread_id, (int)print->len, print->text);
 }
 
-/* t is a thunk, i an interrupt's entry, y a system call's, x is ignored below, s starts and p stops. */
+/* Answers to sites, as text. */
+static void settle(void *out, uint64_t site)
+{
+	dv_buf_printf(out, "settled %" PRIu64 "\n", site);
+}
+
+/* G may be a function, t is a thunk, i an interrupt's entry, y a system call's, x is ignored below, s starts and p stops. */
 static unsigned resolve(void *context, uint64_t vaddr)
 {
 	bool entry = vaddr % 4096 == 0;
 	unsigned flags = 0;
 
-	if (vaddr < KERNEL_TEXT)
-		return DV_TARGET_CALLABLE;
+	if (vaddr < KERNEL_TEXT && !entry)
+		return DV_TARGET_CALLABLE | DV_TARGET_NEVER;
 	switch (letter(vaddr)) {
 	case 't':
 		return DV_TARGET_THUNK | (entry ? DV_TARGET_CALLABLE : 0);
+	case 'G':
+		flags = DV_TARGET_GUESSED;
+		break;
 	case 'i':
 		flags = DV_TARGET_INTERRUPT;
 		break;
@@ -159,6 +170,8 @@ static struct dv_callgraph_counts run(const struct dv_callgraph_filter *filter, 
 	struct dv_callgraph_options options = {
 		.resolve = resolve,
 		.function_at = function_at,
+		.settle = settle,
+		.resolve_context = &out,
 		.sink = {on_thread, on_begin, on_end, on_switched, on_print, &out},
 	};
 	struct dv_callgraph_counts counts;
@@ -345,6 +358,42 @@ TEST(a_loop_of_tail_calls_does_not_pile_up)
 	text = dv_buf_steal_string(&want);
 	run(NULL, events, JUMPS + 2, text);
 	free(text);
+}
+
+TEST(a_jump_in_user_space_with_the_return_address_on_top_is_a_tail_call)
+{
+	RUN(ONE "@10 2>A\n@20 2>B\n@30 2>C~\n@32 2>D~\n@40 2<\n@40 2<\n@40 2<\n@50 2<\n", TO_ONE, CALL(10, U(1), FN('A')),
+	    CALL(20, U(3), FN('B')), USER_JUMP(30, U(3), FN('C')), USER_JUMP(32, U(3), FN('D')),
+	    RETURN(40, U(3), FN('A') + 5), RETURN(50, U(1), 0));
+}
+
+/* Inside of functions; to one's own start; to what may be no function; with something on the stack. */
+TEST(other_jumps_in_user_space_are_none)
+{
+	RUN(ONE "@10 2>A\n@20 2>B~\n@50 2<\n@50 2<\n", TO_ONE, CALL(10, U(1), FN('A')), USER_JUMP(11, U(1), FN('A') + 64),
+	    USER_JUMP(12, U(1), FN('C') + 64), USER_JUMP(13, U(1), FN('A')), USER_JUMP(14, U(1), FN('G')),
+	    USER_JUMP(15, U(2), FN('B')), USER_JUMP(16, USER_STACK, FN('B')), USER_JUMP(20, U(1), FN('B')),
+	    USER_JUMP(21, U(1), FN('B')), RETURN(50, U(1), 0));
+}
+
+TEST(a_linkage_table_may_lead_to_a_function_without_a_symbol)
+{
+	RUN(ONE "@10 2>A\n@14 2>G~\n@50 2<\n@50 2<\n", TO_ONE, CALL(10, U(1), FN('A')), JUMP(14, FN('G')),
+	    RETURN(50, U(1), 0));
+}
+
+/* longjmp() to B, from C and D. */
+TEST(a_tail_call_after_longjmp_belongs_to_who_was_jumped_to)
+{
+	RUN(ONE "@10 2>A\n@20 2>B\n@30 2>C\n@35 2>D\n@40 2<\n@40 2<\n@40 2>E~\n@50 2<\n@50 2<\n@60 2<\n", TO_ONE,
+	    CALL(10, U(1), FN('A')), CALL(20, U(3), FN('B')), CALL(30, U(9), FN('C')), CALL(35, U(12), FN('D')),
+	    USER_JUMP(40, U(3), FN('E')), RETURN(50, U(3), FN('A') + 5), RETURN(60, U(1), 0));
+}
+
+TEST(a_site_is_settled_when_no_function_can_be_there)
+{
+	RUN(ONE "settled 7\n", TO_ONE, SITE(10, FN('A'), 5), SITE(10, FN('G'), 6), SITE(10, FN('A') + 4, 7),
+	    SITE(10, FN('a') + 4, 8));
 }
 
 TEST(a_call_into_the_middle_of_a_function_is_none)

@@ -2,6 +2,7 @@
 /* Closer looks without a guest: what is asked for, how stores become a history, prototypes and values. */
 #include <bpf/btf.h>
 #include "plugin/capture.h"
+#include "plugin/running.h"
 #include "plugin/watch.h"
 #include "replay/jobs.h"
 #include "replay/segments.h"
@@ -47,13 +48,13 @@ TEST(a_store_touches_a_piece_or_not)
 TEST(a_store_is_told_where_its_instruction_runs)
 {
 	/* As translated; elsewhere, at the block's start and at the instruction itself, and past it. */
-	CHECK_EQ(dv_watch_running_vaddr(0x401123, 0x401100), 0x401123);
-	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1100), 0x7fff89ab1123);
-	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1123), 0x7fff89ab1123);
-	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001123, 0x7fff89ab1127), 0x7fff89ab1123);
+	CHECK_EQ(dv_running_vaddr(0x401123, 0x401100), 0x401123);
+	CHECK_EQ(dv_running_vaddr(0x7f0000001123, 0x7fff89ab1100), 0x7fff89ab1123);
+	CHECK_EQ(dv_running_vaddr(0x7f0000001123, 0x7fff89ab1123), 0x7fff89ab1123);
+	CHECK_EQ(dv_running_vaddr(0x7f0000001123, 0x7fff89ab1127), 0x7fff89ab1123);
 	/* The block began in the page before, or the register is in the next. */
-	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001002, 0x7fff89ab0ff0), 0x7fff89ab1002);
-	CHECK_EQ(dv_watch_running_vaddr(0x7f0000001ffc, 0x7fff89ab2001), 0x7fff89ab1ffc);
+	CHECK_EQ(dv_running_vaddr(0x7f0000001002, 0x7fff89ab0ff0), 0x7fff89ab1002);
+	CHECK_EQ(dv_running_vaddr(0x7f0000001ffc, 0x7fff89ab2001), 0x7fff89ab1ffc);
 }
 
 TEST(captured_functions_are_parsed)

@@ -87,7 +87,7 @@ static void check_code(struct dv_error *err, enum dv_error_code code)
 	dv_error_destroy(err);
 }
 
-enum { PLAIN = 9, ALL = PLAIN + 4 };
+enum { PLAIN = 10, ALL = PLAIN + 4 };
 
 static void make(struct dv_event events[ALL], uint64_t icount)
 {
@@ -95,6 +95,7 @@ static void make(struct dv_event events[ALL], uint64_t icount)
 		event(DV_EVENT_CALL, icount, STACK, TEXT),
 		event(DV_EVENT_CALL, icount + 5, STACK - 64, TEXT + 4096),
 		event(DV_EVENT_JUMP, icount + 5, 0, TEXT),
+		event(DV_EVENT_JUMP, icount + 6, STACK - 24, 0x55550020),
 		event(DV_EVENT_RETURN, icount + 900000, STACK - 64, TEXT + 4),
 		event(DV_EVENT_ENTER, icount + 900001, STACK - 0x4003, TEXT + 8192),
 		event(DV_EVENT_LEAVE, icount + 3, 0, 0),

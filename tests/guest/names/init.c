@@ -44,6 +44,28 @@ static void run(const char *path)
 	fflush(stdout);
 }
 
+/* Two of one program at once, by turns: see tails.c. */
+static void run_two(const char *path)
+{
+	int turns[2][2], status;
+
+	if (pipe(turns[0]) || pipe(turns[1]))
+		return;
+	for (int i = 0; i < 2; i++) {
+		if (fork())
+			continue;
+		dup2(turns[i][0], 10);
+		dup2(turns[!i][1], 11);
+		execl(path, path, i ? NULL : "first", (char *)NULL);
+		_exit(127);
+	}
+	while (wait(&status) > 0)
+		printf("%s: %d\n", path, status);
+	fflush(stdout);
+	for (int i = 0; i < 4; i++)
+		close(turns[i / 2][i % 2]);
+}
+
 int main(void)
 {
 	char path[] = "/m/0.ko";
@@ -60,6 +82,7 @@ int main(void)
 	run("/mnt/opt/ondisk");
 	copy("/usr/bin/exporting", "/copied"); /* is nowhere else */
 	run("/copied");
+	run_two("/usr/bin/tails");
 	reboot(RB_POWER_OFF);
 	return 0;
 }
