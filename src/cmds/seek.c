@@ -2,8 +2,10 @@
 /* dejaview seek: takes a replay to moments of a recording, and says where the guest stands there. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/buf.h"
 #include "base/io.h"
 #include "cmds/cmds.h"
@@ -36,7 +38,7 @@ static const char usage[] =
 #define MAX_LINE 128
 #define SLIDE_PAGE_BYTES 4096
 #define SLIDE_PIECE_BYTES 32
-
+#define SHOW_EVERY_ICOUNT 10000000
 
 struct moment {
 	uint64_t icount, rip;
@@ -53,8 +55,37 @@ struct seeker {
 	struct moment *moments;
 	size_t len;
 	size_t *by_icount; /* indexes of moments */
-	bool as_json;
+	bool as_json, shown_progress;
+	uint64_t target_icount, shown_icount;
 };
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static bool on_progress(void *context, uint64_t icount)
+{
+	struct seeker *s = context;
+
+	if (icount / SHOW_EVERY_ICOUNT != s->shown_icount / SHOW_EVERY_ICOUNT && isatty(STDERR_FILENO)) {
+		fprintf(stderr, "\r\033[Kdejaview seek: at %" PRIu64 " M of %" PRIu64 " M instructions", icount / 1000000,
+			s->target_icount / 1000000);
+		s->shown_progress = true;
+		s->shown_icount = icount;
+	}
+	return !interrupted;
+}
+
+static void clear_progress(struct seeker *s)
+{
+	if (s->shown_progress)
+		fputs("\r\033[K", stderr);
+	s->shown_progress = false;
+}
 
 static bool add_moment(struct seeker *s, const char *text)
 {
@@ -315,10 +346,19 @@ static struct dv_error *seek(struct seeker *s, const char *folder, const char *q
 	DV_TRY(look_into_trace(s));
 	open_kernel(s);
 	DV_TRY(dv_replay_open(s->recording, qemu, &replay));
+	if (!replay.checkpoints.len && isatty(STDERR_FILENO) && !s->recording->plan->cannot_restore)
+		fprintf(stderr, "dejaview seek: without checkpoints all up to there is replayed; 'dejaview checkpoint %s' makes them\n",
+			folder);
+	replay.moves.go_on = on_progress;
+	replay.moves.context = s;
 	for (size_t i = 0; i < s->len; i++) {
 		struct dv_where where;
+		struct dv_error *err;
 
-		DV_TRY(dv_replay_seek(&replay, s->moments[i].icount, s->moments[i].rip, &where));
+		s->target_icount = s->moments[i].icount;
+		err = dv_replay_seek(&replay, s->moments[i].icount, s->moments[i].rip, &where);
+		clear_progress(s);
+		DV_TRY(err);
 		find_slide(s, &replay, &where);
 		print_where(s, &replay, &s->moments[i], &where);
 	}
@@ -358,6 +398,7 @@ static bool take_moments(struct seeker *s, int argc, char **argv, bool from_stdi
 int dv_cmd_seek(int argc, char **argv)
 {
 	enum { IMAGE = 256, QEMU, STDIN, JSON };
+	struct sigaction action = {.sa_handler = interrupt};
 	static const struct option options[] = {
 		{"image", required_argument, NULL, IMAGE}, {"qemu", required_argument, NULL, QEMU},
 		{"stdin", no_argument, NULL, STDIN}, {"json", no_argument, NULL, JSON},
@@ -391,6 +432,8 @@ int dv_cmd_seek(int argc, char **argv)
 		seeker_deinit(&s);
 		return 2;
 	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	err = dv_recording_open(folder, &s.recording);
 	if (!err)
 		err = dv_recording_repair(s.recording);
