@@ -7,5 +7,7 @@
 
 /* Nine tenths of what this process may still have: of the machine, its cgroups, its address space (ulimit -v). */
 uint64_t dv_memory_left(void);
+/* The same where /proc and /sys lie in a folder, for tests. */
+uint64_t dv_memory_left_in(const char *root);
 
 #endif

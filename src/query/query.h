@@ -46,8 +46,9 @@ struct dv_query_options {
 /*
  * Opens a .dvtrace, any other Perfetto trace of TrackEvents, or a recording's folder, which stands for
  * the trace in it. options may be NULL. Of a trace that is cut or damaged, blocks that cannot be
- * decoded are left out, see dv_query_damage(). Errors: DV_ERROR_OS, DV_ERROR_FORMAT (no trace), DV_ERROR_NO_MEMORY (with the
- * numbers: what it needs and what there is), DV_ERROR_CANCELLED, DV_ERROR_UNSUPPORTED.
+ * decoded are left out: see dv_query_damage(). Errors: DV_ERROR_OS, DV_ERROR_FORMAT (no trace),
+ * DV_ERROR_NO_MEMORY (with the numbers: what it needs and what there is), DV_ERROR_CANCELLED,
+ * DV_ERROR_UNSUPPORTED.
  */
 struct dv_error *dv_query_open(const char *path, const struct dv_query_options *options, struct dv_query **ret);
 /* As above, of bytes in memory, which may go once it returns. Never cached. name is for messages. */

@@ -5,7 +5,7 @@
 set -eu
 dejaview=$1
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT INT TERM
+trap 'rm -rf "$scratch"; rmdir /sys/fs/cgroup/dejaview-test-$$ /sys/fs/cgroup/memory/dejaview-test-$$ 2>/dev/null || true' EXIT INT TERM
 export XDG_CACHE_HOME="$scratch/cache"
 trace=$scratch/t.dvtrace
 "$2" --make "$trace"
@@ -65,4 +65,18 @@ says 1 "no function 'nothing' was called" "$dejaview" graph "$trace" nothing
 says 2 'one of tree, folded, chrome' "$dejaview" dump --format svg "$trace"
 says 1 "no thread 'nobody'" "$dejaview" report --thread nobody "$trace"
 [ ! -e "$scratch/cache" ] || fail "a small trace left something in the cache"
+# A limit of memory that the kernel holds, where a cgroup can be made: refused with the numbers, not killed.
+limited() { # COMMAND...
+	sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$group" "$@"
+}
+for hierarchy in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+	group=$hierarchy/dejaview-test-$$
+	mkdir "$group" 2>/dev/null || continue
+	for limit in memory.max memory.limit_in_bytes; do
+		[ -w "$group/$limit" ] && echo 60000000 >"$group/$limit" || continue
+		says 1 'MB may be used' limited "$dejaview" query "$trace" 'select 1'
+		echo "# refused within a cgroup: $hierarchy, $limit"
+	done
+	rmdir "$group"
+done
 echo "the verbs do as they say"

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/memory.h"
 #include "base/proto.h"
 #include "query_trace.h"
 #include "test.h"
@@ -592,6 +593,40 @@ TEST(too_large_for_memory)
 	err = dv_query_open(trace_path, &options, &q);
 	CHECK(err && err->code == DV_ERROR_NO_MEMORY);
 	CHECK(strstr(err->message, "MB of memory, and 104 MB may be used"));
+}
+
+static void put_file(const char *name, const char *text)
+{
+	char command[16384];
+
+	snprintf(command, sizeof(command), "mkdir -p \"$(dirname '%s/%s')\" && printf '%s' >'%s/%s'", test_dir(), name, text,
+		 test_dir(), name);
+	CHECK_EQ(system(command), 0);
+}
+
+/* Limits of cgroups: the least of a group and of those above it counts, less what is used, but for the cache. */
+TEST(memory_limits_of_cgroups)
+{
+	put_file("proc/meminfo", "MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 8000000ull * 1024 / 10 * 9);
+	put_file("proc/self/cgroup", "1:name=systemd:/\n0::/a.slice/b.scope\n");
+	put_file("sys/fs/cgroup/a.slice/b.scope/memory.max", "max\n");
+	put_file("sys/fs/cgroup/a.slice/b.scope/memory.current", "1000\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 8000000ull * 1024 / 10 * 9);
+	put_file("sys/fs/cgroup/a.slice/memory.max", "500000\n");
+	put_file("sys/fs/cgroup/a.slice/memory.current", "300000\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 180000);
+	put_file("sys/fs/cgroup/a.slice/memory.stat", "anon 7\nfile 150000\ninactive_file 60000\nactive_file 40000\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 270000);
+	put_file("sys/fs/cgroup/a.slice/b.scope/memory.max", "900\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 0);
+	/* Version 1, in a container: the path is the host's. */
+	put_file("proc/self/cgroup", "4:memory:/docker/0123\n3:cpu:/x\n");
+	put_file("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+	put_file("sys/fs/cgroup/memory/memory.usage_in_bytes", "123\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), 8000000ull * 1024 / 10 * 9);
+	put_file("sys/fs/cgroup/memory/memory.limit_in_bytes", "100000\n");
+	CHECK_EQ(dv_memory_left_in(test_dir()), (100000ull - 123) / 10 * 9);
 }
 
 static int64_t stat_of(const struct dv_query *q, const char *name)
