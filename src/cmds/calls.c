@@ -16,9 +16,10 @@
 static const char usage[] =
 	"usage: dejaview calls [OPTION]... RECORDING.dejaview FUNCTION\n"
 	"\n"
-	"Lists the calls of a kernel function with their arguments and what they returned, found by replaying.\n"
-	"Names and types come from the kernel's BTF; without them registers are shown. Strings are read when\n"
-	"the function is entered. FUNCTION may be 0xADDRESS.\n"
+	"Lists the calls of a function with their arguments and what they returned, found by replaying. Names\n"
+	"and types of the kernel's functions come from its BTF; without them, and in user space, registers are\n"
+	"shown. Strings are read when the function is entered. FUNCTION may be 0xADDRESS of the kernel, or, in\n"
+	"user space, FILE:FUNCTION (libc.so.6:read) where its name is not enough.\n"
 	"\n"
 	"      --from ICOUNT      only calls from this instruction count on\n"
 	"      --to ICOUNT        ... and before this one\n"
@@ -175,10 +176,12 @@ static void print_all(struct listing *l)
 
 /* ---- which calls ---- */
 
-static void find_prototype(struct listing *l)
+static void find_prototype(struct listing *l, const struct dv_query_function *function)
 {
 	struct dv_error *err;
 
+	if (function->space == DV_FUNCTION_USER)
+		return;
 	l->btf = l->subject.kernel ? dv_kernel_btf(l->subject.kernel) : NULL;
 	if (!l->btf)
 		return;
@@ -194,7 +197,8 @@ static struct dv_error *find_calls(struct listing *l)
 	uint32_t functions[DV_CALLS_MAX_FUNCTIONS];
 	_cleanup_free_ struct dv_query_slice *slices = NULL;
 
-	DV_TRY(dv_query_kernel_functions(l->query, l->function, functions, DV_CALLS_MAX_FUNCTIONS, &l->functions_len));
+	DV_TRY(dv_query_functions(l->query, l->function, functions, DV_CALLS_MAX_FUNCTIONS, &l->functions_len));
+	find_prototype(l, dv_query_function(l->query, functions[0]));
 	for (size_t i = 0; i < l->functions_len; i++)
 		l->functions[i] = (struct dv_calls_function){dv_query_function(l->query, functions[i])->vaddr,
 							     dv_calls_strings_mask(&l->prototype)};
@@ -225,7 +229,6 @@ static struct dv_error *list(struct listing *l)
 		return dv_error_new(DV_ERROR_INVALID, "--from %" PRIu64 " is not before --to %" PRIu64, l->from_icount,
 				    l->to_icount);
 	DV_TRY(dv_query_open(l->subject.recording->folder, &query, &l->query));
-	find_prototype(l);
 	DV_TRY(find_calls(l));
 	DV_TRY(dv_checkpoints_open(l->subject.recording, &checkpoints));
 	if (checkpoints.len)

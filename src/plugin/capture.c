@@ -7,15 +7,16 @@
 
 #include <string.h>
 #include "plugin/pending.h"
+#include "plugin/running.h"
 
 #define MAX_INSN_BYTES 16
 #define PAGE_BYTES 4096u
 /* Calls that have not returned: a ring, so that those that never do are forgotten. */
 #define MAX_OPEN DV_CAPTURE_MAX_OPEN
 
-/* gdb's names, in the order of the ABI; the stack pointer and the return value's two. */
-static const char *const register_names[] = {"rdi", "rsi", "rdx", "rcx", "r8", "r9", "rsp", "rax"};
-enum { SECOND_RETURN = 2, STACK = 6, RETURN_VALUE = 7 };
+/* gdb's names, in the order of the ABI; the stack pointer, the return value's, the program counter. */
+static const char *const register_names[] = {"rdi", "rsi", "rdx", "rcx", "r8", "r9", "rsp", "rax", "rip"};
+enum { SECOND_RETURN = 2, STACK = 6, RETURN_VALUE = 7, COUNTER = 8 };
 
 static struct captor {
 	struct dv_capture capture;
@@ -86,6 +87,17 @@ static void open_slot(uint64_t slot)
 	captor.next = (captor.next + 1) % MAX_OPEN;
 }
 
+/* Code of user space may lie elsewhere than where its block was translated: whoever asked tells by the time which
+ * of these calls are meant. */
+static bool is_wanted(size_t i, uint64_t vaddr)
+{
+	uint64_t want = captor.capture.functions[i].vaddr;
+
+	if (dv_is_kernel_vaddr(want) || dv_is_kernel_vaddr(vaddr))
+		return want == vaddr;
+	return want % PAGE_BYTES == vaddr % PAGE_BYTES;
+}
+
 static void on_entry(unsigned cpu, void *packed)
 {
 	struct dv_capture_record record = {.kind = DV_CAPTURE_CALL};
@@ -93,10 +105,10 @@ static void on_entry(unsigned cpu, void *packed)
 	uint32_t mask = 0;
 
 	for (size_t i = 0; i < captor.capture.len; i++) {
-		if (captor.capture.functions[i].vaddr == vaddr)
-			mask = captor.capture.functions[i].strings_mask;
+		if (is_wanted(i, vaddr))
+			mask |= captor.capture.functions[i].strings_mask;
 	}
-	record.call.function_vaddr = vaddr;
+	record.call.function_vaddr = dv_is_kernel_vaddr(vaddr) ? vaddr : dv_running_vaddr(vaddr, read_register(COUNTER));
 	record.call.slot = read_register(STACK);
 	read_memory(record.call.slot + 8, record.call.stack, sizeof(record.call.stack));
 	for (size_t i = 0; i < DV_CAPTURE_ARGUMENTS; i++) {
@@ -137,9 +149,11 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 
 	dv_pending_instrument(tb);
 	for (size_t i = 0; i < captor.capture.len; i++) {
-		if (captor.capture.functions[i].vaddr == qemu_plugin_tb_vaddr(tb))
-			qemu_plugin_register_vcpu_insn_exec_cb(first, on_entry, QEMU_PLUGIN_CB_R_REGS,
-							       dv_pending_pack(qemu_plugin_tb_vaddr(tb), len - 1));
+		if (!is_wanted(i, qemu_plugin_tb_vaddr(tb)))
+			continue;
+		qemu_plugin_register_vcpu_insn_exec_cb(first, on_entry, QEMU_PLUGIN_CB_R_REGS,
+						       dv_pending_pack(qemu_plugin_tb_vaddr(tb), len - 1));
+		break;
 	}
 	captor.arch->classify(bytes, qemu_plugin_insn_data(last, bytes, sizeof(bytes)), qemu_plugin_insn_vaddr(last),
 			      &decoded);

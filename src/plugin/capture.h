@@ -18,7 +18,8 @@
 
 struct dv_capture {
 	struct {
-		uint64_t vaddr;	       /* of the first instruction, as the guest runs it */
+		uint64_t vaddr;	       /* of the first instruction, as the guest runs it; of user code only the
+					  place in the page counts, wherever a process has it */
 		uint32_t strings_mask; /* arguments (bit 0: the first) that are C strings */
 	} functions[DV_CAPTURE_MAX_FUNCTIONS];
 	size_t len;

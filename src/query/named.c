@@ -32,32 +32,50 @@ static bool parse_vaddr(const char *text, uint64_t *ret)
 	return end != text + 2 && !*end && !errno;
 }
 
-struct dv_error *dv_query_kernel_functions(const struct dv_query *q, const char *name, uint32_t *ret, size_t max,
-					   size_t *ret_len)
+/* "libc.so.6:read": of a file in user space. */
+static bool is_of_file(const struct dv_query_function *f, const char *name)
+{
+	size_t len = f->module ? strlen(f->module) : 0;
+
+	return len && !strncmp(name, f->module, len) && name[len] == ':' && !strcmp(name + len + 1, f->name);
+}
+
+static bool is_called(const struct dv_query_function *f, const char *name)
+{
+	return !strcmp(f->name, name) || !strcmp(f->slice_name, name) ||
+	       (f->space == DV_FUNCTION_USER && is_of_file(f, name));
+}
+
+static struct dv_error *find_functions(const struct dv_query *q, const char *name, bool of_user, uint32_t *ret, size_t max,
+				       size_t *ret_len)
 {
 	uint64_t vaddr;
-	bool by_vaddr = parse_vaddr(name, &vaddr), in_user_space = false;
+	bool by_vaddr = !of_user && parse_vaddr(name, &vaddr);
 	size_t len = 0;
 
 	for (uint32_t i = 0; i < q->info.functions; i++) {
 		const struct dv_query_function *f = &q->functions[i];
 
-		if (by_vaddr ? f->vaddr != vaddr : strcmp(f->name, name) && strcmp(f->slice_name, name))
+		if ((f->space == DV_FUNCTION_USER) != of_user || !(by_vaddr ? f->vaddr == vaddr : is_called(f, name)))
 			continue;
-		if (f->space == DV_FUNCTION_USER) {
-			in_user_space = true;
-			continue;
-		}
 		if (len == max)
-			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %zu functions are called '%s': give an address",
-					    max, name);
+			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %zu functions are called '%s': give %s", max,
+					    name, of_user ? "FILE:FUNCTION" : "an address");
 		ret[len++] = i;
 	}
-	if (!len && in_user_space)
-		return dv_error_new(DV_ERROR_UNSUPPORTED, "'%s' is a function of user space: only the kernel's calls can be "
-				    "looked at", name);
+	*ret_len = len;
+	return NULL;
+}
+
+struct dv_error *dv_query_functions(const struct dv_query *q, const char *name, uint32_t *ret, size_t max, size_t *ret_len)
+{
+	size_t len;
+
+	DV_TRY(find_functions(q, name, false, ret, max, &len));
 	if (!len)
-		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace has no call of a kernel function '%s'", name);
+		DV_TRY(find_functions(q, name, true, ret, max, &len));
+	if (!len)
+		return dv_error_new(DV_ERROR_NOT_FOUND, "the trace has no call of a function '%s'", name);
 	*ret_len = len;
 	return NULL;
 }

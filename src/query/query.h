@@ -173,10 +173,10 @@ uint32_t dv_query_function_at(const struct dv_query *q, uint32_t cpu, uint64_t i
 
 /*
  * The kernel's functions of this name (static ones may share it; a module's with or without "[module] "), or
- * at this 0xADDRESS: at most max to ret. Errors: DV_ERROR_NOT_FOUND for none, DV_ERROR_UNSUPPORTED for more
- * than max and for one of user space.
+ * at this 0xADDRESS; where it has none, those of user space ("read", or "libc.so.6:read"): at most max to ret.
+ * Errors: DV_ERROR_NOT_FOUND for none, DV_ERROR_UNSUPPORTED for more than max.
  */
-struct dv_error *dv_query_kernel_functions(const struct dv_query *q, const char *name, uint32_t *ret, size_t max,
+struct dv_error *dv_query_functions(const struct dv_query *q, const char *name, uint32_t *ret, size_t max,
 					   size_t *ret_len);
 /* Their calls that start in [from_icount, to_icount), by start, the first max of them. free() *ret. */
 struct dv_error *dv_query_calls_of(const struct dv_query *q, const uint32_t *functions, size_t functions_len,

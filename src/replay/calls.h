@@ -10,7 +10,7 @@
 #include "symbols/prototype.h"
 
 struct dv_calls_function {
-	uint64_t vaddr;	       /* of its first instruction, as the guest ran it */
+	uint64_t vaddr;	       /* of its first instruction, as the guest ran it; of user code, the file's own */
 	uint32_t strings_mask; /* arguments (bit 0: the first) that point to text */
 };
 

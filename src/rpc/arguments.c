@@ -189,7 +189,7 @@ static struct dv_error *fetch(struct fetch *f, const char *name, uint64_t limit,
 				 .ready = on_ready, .progress = on_progress, .context = f};
 	bool is_cut;
 
-	DV_TRY(dv_query_kernel_functions(q, name, functions, DV_CALLS_MAX_FUNCTIONS, &calls.functions_len));
+	DV_TRY(dv_query_functions(q, name, functions, DV_CALLS_MAX_FUNCTIONS, &calls.functions_len));
 	find_prototype(f, dv_query_function(q, functions[0]));
 	for (size_t i = 0; i < calls.functions_len; i++)
 		where[i] = (struct dv_calls_function){dv_query_function(q, functions[i])->vaddr,

@@ -283,17 +283,17 @@ TEST(calls_by_name)
 	size_t len, calls_len, n = 0;
 	char vaddr[24];
 
-	CHECK_OK(dv_query_kernel_functions(q, "function_10", functions, 4, &len));
+	CHECK_OK(dv_query_functions(q, "function_10", functions, 4, &len));
 	CHECK_EQ(len, 1);
 	wanted = functions[0];
 	CHECK_STR(dv_query_function(q, wanted)->name, "function_10");
 	snprintf(vaddr, sizeof(vaddr), "0x%" PRIx64, dv_query_function(q, wanted)->vaddr);
-	CHECK_OK(dv_query_kernel_functions(q, vaddr, functions, 4, &len));
+	CHECK_OK(dv_query_functions(q, vaddr, functions, 4, &len));
 	CHECK_EQ(len, 1);
 	CHECK_EQ(functions[0], wanted);
-	CHECK_ERROR(dv_query_kernel_functions(q, "no such function", functions, 4, &len), DV_ERROR_NOT_FOUND,
-		    "the trace has no call of a kernel function 'no such function'");
-	CHECK_ERROR(dv_query_kernel_functions(q, "function_10", functions, 0, &len), DV_ERROR_UNSUPPORTED,
+	CHECK_ERROR(dv_query_functions(q, "no such function", functions, 4, &len), DV_ERROR_NOT_FOUND,
+		    "the trace has no call of a function 'no such function'");
+	CHECK_ERROR(dv_query_functions(q, "function_10", functions, 0, &len), DV_ERROR_UNSUPPORTED,
 		    "more than 0 functions are called 'function_10': give an address");
 
 	CHECK_OK(dv_query_calls_of(q, &wanted, 1, from, to, SIZE_MAX, &calls, &calls_len));

@@ -750,7 +750,7 @@ export interface Methods {
     readonly part: { readonly writes: readonly Write[]; };
     readonly frames: never;
   };
-  /** 941. Calls of a kernel function with their arguments and return values, by replays of the recording. They come in order, as soon as nothing more is to be found of them. */
+  /** 941. Calls of a function with their arguments and return values, by replays of the recording. They come in order, as soon as nothing more is to be found of them. */
   'calls': {
     readonly params: {
       /** Its name, with or without "[module] "; or 0x and its address. */ readonly function: string;
