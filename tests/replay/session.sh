@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# session.sh DEJAVIEW TIMELINE_TEST GDB_TEST SERIES KIND STEPS: checkpoints, a timeline and gdb on a real guest's
-# recording. KIND: initramfs, disk (ext4 on virtio-blk, and user networking). Prints TAP.
+# session.sh DEJAVIEW TIMELINE_TEST GDB_TEST COMPARE SERIES KIND STEPS: checkpoints, a timeline and gdb on a real guest's
+# recording. KIND: initramfs, disk (ext4 on virtio-blk, user networking, and their modules; also traced in segments).
+# Prints TAP.
 set -u
 here=$(dirname "$(realpath "$0")")
-dejaview=$(realpath "$1") timeline_test=$(realpath "$2") gdb_test=$(realpath "$3") series=$4 kind=$5 steps=$6
+dejaview=$(realpath "$1") timeline_test=$(realpath "$2") gdb_test=$(realpath "$3") compare=$(realpath "$4")
+series=$5 kind=$6 steps=$7
 kernel=${DEJAVIEW_TEST_KERNELS:-}/$series/vmlinuz
 initrd=${DEJAVIEW_TEST_GUESTS:-}/demo.cpio.gz
 if [[ ! -r $kernel || ! -r $initrd ]]; then
@@ -93,6 +95,16 @@ ok 'checkpoints are made' says 'made [1-9]' timeout 600 "$dejaview" checkpoint $
 ok '... each is listed' test "$(count)" -gt 4
 ok '... what the killed one left is gone' bash -c "! compgen -G '$r/checkpoints/.making-*'"
 ok 'a second run has nothing to make' bash -c "! timeout 60 $dejaview checkpoint $r | grep made"
+if [[ $kind == disk ]]; then
+	# Modules loaded in one segment are called in the next; the disk's and the card's answers come out of the log.
+	ok 'it is traced in one piece' timeout 900 "$dejaview" trace --quiet -j 1 -o one.dvtrace $r
+	for jobs in 2 5; do
+		ok "it is traced in $jobs segments" bash -c \
+			"timeout 900 $dejaview trace -j $jobs -o segments.dvtrace $r 2>&1 | tee said; ! grep 'one piece' said"
+		ok '... which hold the same events' "$compare" $r one.dvtrace segments.dvtrace
+		ok '... and the same modules' says '^[1-9][0-9]* modules are the same' "$compare" $r one.dvtrace segments.dvtrace
+	done
+fi
 mv $r moved.dejaview
 ok 'moved, they are still used' says '"complete": true' "$dejaview" checkpoint --list --json moved.dejaview
 mv moved.dejaview $r
