@@ -171,7 +171,7 @@ static struct dv_error *run(const char *path)
 	_cleanup_(dv_callgraph_destroyp) struct dv_callgraph *cg = NULL;
 	_cleanup_(bench_deinit) struct bench b = {.events = malloc(MAX_EVENTS * sizeof(*b.events))};
 	struct dv_callgraph_options options = {
-		.resolve = resolve, .sink = {sink_thread, sink_begin, sink_end, sink_switched, &b}};
+		.resolve = resolve, .sink = {sink_thread, sink_begin, sink_end, sink_switched, NULL, NULL, &b}};
 	struct dv_trace_options out = {.path = "/dev/null", .exact = true, .describe = describe};
 	double start;
 

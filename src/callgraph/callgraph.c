@@ -292,6 +292,15 @@ static NOINLINE void on_print(struct dv_callgraph *cg, struct thread *t, const s
 	free(print);
 }
 
+static NOINLINE void on_command(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e, uint64_t icount)
+{
+	struct dv_event_command *command = (struct dv_event_command *)(uintptr_t)e->a;
+
+	if (cg->options.sink.command)
+		cg->options.sink.command(cg->options.sink.context, icount, t->info.id, command);
+	free(command);
+}
+
 /* An address space changes under the thread that runs in it: with exec it is another one. */
 static NOINLINE void on_mapping(struct dv_callgraph *cg, struct thread *t, const struct dv_event *e)
 {
@@ -658,6 +667,9 @@ static inline void feed_one(struct dv_callgraph *cg, const struct dv_event *e)
 		break;
 	case DV_EVENT_FORK:
 		on_fork(cg, e);
+		break;
+	case DV_EVENT_COMMAND:
+		on_command(cg, t, e, icount);
 		break;
 	case DV_EVENT_PRINT:
 		on_print(cg, t, e, icount);

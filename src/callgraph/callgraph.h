@@ -46,6 +46,8 @@ struct dv_frame_sink {
 	void (*switched)(void *context, uint64_t icount, unsigned cpu, uint64_t prev_id, uint64_t next_id);
 	/* The thread printed; borrowed. May be NULL. */
 	void (*print)(void *context, uint64_t icount, uint64_t thread_id, const struct dv_event_print *print);
+	/* The thread's process runs another program. May be NULL. */
+	void (*command)(void *context, uint64_t icount, uint64_t thread_id, const struct dv_event_command *command);
 	void *context;
 };
 
@@ -82,7 +84,7 @@ struct dv_error *dv_callgraph_create(const struct dv_callgraph_options *options,
 void dv_callgraph_destroy(struct dv_callgraph *cg);
 DV_DEFINE_CLEANUP(struct dv_callgraph, dv_callgraph_destroy);
 
-/* Feeds events, oldest first. Frees what SWITCH, RENAME, FORK and PRINT events point to. */
+/* Feeds events, oldest first. Frees what SWITCH, RENAME, FORK, COMMAND and PRINT events point to. */
 void dv_callgraph_feed(struct dv_callgraph *cg, const struct dv_event *events, size_t count);
 
 /* Says that the trace ends at icount: what min_insns held back and qualifies is begun. Open slices stay

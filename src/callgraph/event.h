@@ -25,6 +25,8 @@ enum dv_event_kind {
 	DV_EVENT_SWITCH,   /* a: struct dv_event_switch *, freed by the machine */
 	DV_EVENT_RENAME,   /* a: struct dv_task * (comm is news), freed by the machine. b: 1 when by exec */
 	DV_EVENT_FORK,	   /* a: struct dv_task *, made by the running thread, freed by the machine */
+	DV_EVENT_COMMAND,  /* the running thread's process runs another program. a: struct dv_event_command *, freed by
+			      the machine */
 	DV_EVENT_PRINT,	   /* a: struct dv_event_print *, freed by the machine */
 	DV_EVENT_SIGNAL,   /* the running thread is sent to a signal handler when it leaves the kernel. b: handler */
 	DV_EVENT_SITE,	   /* whoever sends the jumps to a, of user code, asks whether they will ever go to a
@@ -66,6 +68,13 @@ struct dv_event_print {
 	int level;
 	uint64_t record;
 	bool is_final;
+	uint32_t len;
+	char text[]; /* len bytes */
+};
+
+/* The arguments of an exec, a NUL between them. */
+#define DV_COMMAND_MAX_BYTES 4096
+struct dv_event_command {
 	uint32_t len;
 	char text[]; /* len bytes */
 };

@@ -51,6 +51,7 @@ struct dv_error *dv_mappings_init(struct dv_mappings_layout *ret, const struct d
 {
 	const struct dv_btf *btf = dv_kernel_btf(kernel);
 	const struct dv_symbol *special = dv_symtab_find(dv_kernel_symtab(kernel), "special_mapping_vmops");
+	struct dv_error *err;
 	struct dv_mappings_layout l = {.special_ops_vaddr = special ? special->vaddr : 0};
 	const struct member_row rows[] = {
 		{"vm_area_struct", "vm_start", &l.vm_start},
@@ -83,6 +84,11 @@ struct dv_error *dv_mappings_init(struct dv_mappings_layout *ret, const struct d
 				    "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF): mappings cannot be followed");
 	DV_TRY(find_rows(btf, rows, DV_ARRAY_SIZE(rows)));
 	DV_TRY(find_tree(&l, btf));
+	err = dv_btf_member(btf, "mm_struct", "arg_start", &l.arg_start);
+	if (!err)
+		err = dv_btf_member(btf, "mm_struct", "arg_end", &l.arg_end);
+	l.has_arguments = !err;
+	dv_error_destroy(err);
 	*ret = l;
 	return NULL;
 }
@@ -91,6 +97,22 @@ bool dv_mappings_read_mm(const struct dv_mappings_layout *l, const struct dv_gue
 			 uint64_t task_vaddr, uint64_t *ret)
 {
 	return dv_guest_read_u64(memory, task_vaddr + l->task_mm.offset_bytes, ret);
+}
+
+size_t dv_mappings_read_command(const struct dv_mappings_layout *l, const struct dv_guest_memory *memory,
+				uint64_t mm_vaddr, char *to, size_t max)
+{
+	uint64_t start, end;
+
+	if (!l->has_arguments || !dv_guest_read_u64(memory, mm_vaddr + l->arg_start.offset_bytes, &start) ||
+	    !dv_guest_read_u64(memory, mm_vaddr + l->arg_end.offset_bytes, &end) || start >= end)
+		return 0;
+	max = end - start < max ? end - start : max;
+	if (!dv_guest_read(memory, start, to, max))
+		return 0;
+	while (max && !to[max - 1])
+		max--;
+	return max;
 }
 
 /* Paths, put together from their end */

@@ -33,6 +33,8 @@ struct dv_mappings_layout {
 	bool has_maple_tree;
 	struct dv_btf_member mm_vmas, vm_next, range_pivot, range_slot, arange_pivot, arange_slot;
 	struct dv_btf_member special_name;
+	bool has_arguments;
+	struct dv_btf_member arg_start, arg_end;
 	uint64_t special_ops_vaddr; /* link-time address of special_mapping_vmops; 0 when not found */
 };
 
@@ -42,6 +44,13 @@ struct dv_error *dv_mappings_init(struct dv_mappings_layout *layout, const struc
 /* The mm_struct of a task; 0 for a kernel thread. False when memory is not mapped. */
 bool dv_mappings_read_mm(const struct dv_mappings_layout *layout, const struct dv_guest_memory *memory,
 			 uint64_t task_vaddr, uint64_t *ret);
+
+/*
+ * The command line of an mm that is the current one, as /proc/PID/cmdline has it: arguments with a NUL between them,
+ * none behind the last. Returns how many bytes, at most max; 0 when there are none that can be read.
+ */
+size_t dv_mappings_read_command(const struct dv_mappings_layout *layout, const struct dv_guest_memory *memory,
+				uint64_t mm_vaddr, char *to, size_t max);
 
 /*
  * Reads the vm_area_struct at vaddr. path is read for executable ones only, else NULL. False when memory

@@ -43,6 +43,8 @@ static void destroy(struct pending *p)
 {
 	if (p->kind == DV_EVENT_MODULE)
 		dv_event_module_destroy(p->event);
+	else if (p->kind == DV_EVENT_COMMAND)
+		free(p->event);
 	else
 		dv_event_mapping_destroy(p->event);
 	p->event = NULL;

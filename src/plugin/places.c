@@ -14,6 +14,7 @@ static const char *const hook_symbols[DV_PLACE_HOOKS] = {
 	[DV_PLACE_MUNMAP] = "__vm_munmap",
 	[DV_PLACE_EXIT] = "exit_mmap",
 	[DV_PLACE_FORK] = "wake_up_new_task",
+	[DV_PLACE_EXEC] = "finalize_exec",
 	[DV_PLACE_MODULE] = "do_init_module",
 	[DV_PLACE_UNLOAD] = "free_module",
 };
@@ -267,6 +268,24 @@ static struct dv_event_mapping *on_fork(struct dv_places *p, uint64_t task, uint
 	return e;
 }
 
+static struct dv_event_command *on_exec(struct dv_places *p, uint64_t task)
+{
+	struct dv_event_command *e;
+	uint64_t mm;
+
+	if (!task || !dv_mappings_read_mm(&p->mappings, p->memory, task, &mm) || !mm)
+		return NULL;
+	e = malloc(sizeof(*e) + DV_COMMAND_MAX_BYTES);
+	if (!e)
+		return NULL;
+	e->len = (uint32_t)dv_mappings_read_command(&p->mappings, p->memory, mm, e->text, DV_COMMAND_MAX_BYTES);
+	if (!e->len) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
 static struct dv_event_module *on_module(struct dv_places *p, uint64_t vaddr, bool is_gone)
 {
 	struct dv_event_module *e = calloc(1, sizeof(*e));
@@ -315,7 +334,9 @@ bool dv_places_find_modules(struct dv_places *p)
 void *dv_places_enter(struct dv_places *p, enum dv_place_hook hook, uint64_t task, const uint64_t arguments[2],
 		      enum dv_event_kind *ret_kind)
 {
-	*ret_kind = is_of_modules(hook) ? DV_EVENT_MODULE : DV_EVENT_MAPPING;
+	*ret_kind = is_of_modules(hook)    ? DV_EVENT_MODULE :
+		    hook == DV_PLACE_EXEC ? DV_EVENT_COMMAND :
+					     DV_EVENT_MAPPING;
 	switch (hook) {
 	case DV_PLACE_MMAP:
 		return on_mmap(p, task, arguments[0]);
@@ -325,6 +346,8 @@ void *dv_places_enter(struct dv_places *p, enum dv_place_hook hook, uint64_t tas
 		return on_exit_mmap(p, arguments[0]);
 	case DV_PLACE_FORK:
 		return on_fork(p, task, arguments[0]);
+	case DV_PLACE_EXEC:
+		return on_exec(p, task);
 	case DV_PLACE_MODULE:
 	case DV_PLACE_UNLOAD:
 		return on_module(p, arguments[0], hook == DV_PLACE_UNLOAD);

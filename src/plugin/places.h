@@ -19,6 +19,7 @@ enum dv_place_hook {
 	DV_PLACE_MUNMAP,  /* __vm_munmap(start, len, ...) */
 	DV_PLACE_EXIT,	  /* exit_mmap(mm) */
 	DV_PLACE_FORK,	  /* wake_up_new_task(task) */
+	DV_PLACE_EXEC,	  /* finalize_exec(bprm): the new program's stack is made */
 	DV_PLACE_MODULE,  /* do_init_module(module) */
 	DV_PLACE_UNLOAD,  /* free_module(module) */
 	DV_PLACE_HOOKS,
@@ -52,7 +53,7 @@ bool dv_places_find_modules(struct dv_places *p);
 enum dv_place_hook dv_places_hook(const struct dv_places *p, uint64_t vaddr);
 
 /* What a hook's entry tells, with the kernel function's first two arguments and the running task; kind
- * is DV_EVENT_MAPPING or DV_EVENT_MODULE. NULL: nothing. */
+ * is DV_EVENT_MAPPING, DV_EVENT_MODULE or DV_EVENT_COMMAND. NULL: nothing. */
 void *dv_places_enter(struct dv_places *p, enum dv_place_hook hook, uint64_t task_vaddr,
 		      const uint64_t arguments[2], enum dv_event_kind *ret_kind);
 

@@ -76,6 +76,11 @@ static void sink_print(void *context, uint64_t icount, uint64_t thread_id, const
 	dv_lines_add(&((struct dv_recorder *)context)->lines, icount, thread_id, print);
 }
 
+static void sink_command(void *context, uint64_t icount, uint64_t thread_id, const struct dv_event_command *command)
+{
+	dv_trace_writer_command(((struct dv_recorder *)context)->writer, icount, thread_id, command->text, command->len);
+}
+
 static void emit_line(void *context, const struct dv_console_line *line)
 {
 	dv_trace_writer_console(((struct dv_recorder *)context)->writer, line);
@@ -328,7 +333,7 @@ static struct dv_error *open_callgraph(struct dv_recorder *r, const struct dv_pl
 		.settle = settle,
 		.find_space = dv_names_find_space,
 		.resolve_context = &r->names,
-		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, r},
+		.sink = {sink_thread, sink_begin, sink_end, sink_switched, sink_print, sink_command, r},
 		.filter = {
 			.min_insns = options->min_insns,
 			.max_depth = options->max_depth,

@@ -175,6 +175,25 @@ static struct dv_error *get_print(struct dv_cursor *c, struct dv_event *e)
 	return NULL;
 }
 
+/* ---- command lines ---- */
+
+static struct dv_error *get_command(struct dv_cursor *c, struct dv_event *e)
+{
+	struct dv_event_command *command;
+	size_t len;
+	const uint8_t *text = get_bytes(c, DV_COMMAND_MAX_BYTES, &len);
+
+	if (c->truncated || !text)
+		return damaged();
+	command = malloc(sizeof(*command) + len);
+	if (!command)
+		return dv_error_no_memory();
+	command->len = (uint32_t)len;
+	memcpy(command->text, text, len);
+	e->a = (uintptr_t)command;
+	return NULL;
+}
+
 /* ---- mappings ---- */
 
 static void put_dynamic(struct dv_buf *to, const struct dv_dynamic *dynamic)
@@ -427,6 +446,10 @@ void spool_put_payload(struct dv_buf *to, const struct dv_event *e)
 	case DV_EVENT_FORK:
 		put_task(to, payload);
 		break;
+	case DV_EVENT_COMMAND:
+		put_bytes(to, ((const struct dv_event_command *)payload)->text,
+			  ((const struct dv_event_command *)payload)->len);
+		break;
 	case DV_EVENT_PRINT:
 		put_print(to, payload);
 		break;
@@ -449,6 +472,8 @@ struct dv_error *spool_get_payload(struct dv_cursor *c, struct dv_event *e)
 	case DV_EVENT_RENAME:
 	case DV_EVENT_FORK:
 		return get_task_event(c, e);
+	case DV_EVENT_COMMAND:
+		return get_command(c, e);
 	case DV_EVENT_PRINT:
 		return get_print(c, e);
 	case DV_EVENT_MAPPING:

@@ -110,6 +110,20 @@ static struct dv_error *add_thread(struct header_pass *p, const struct dv_trace_
 	return NULL;
 }
 
+/* The newest command line stands, as in Perfetto. */
+static void name_commands(struct header_pass *p)
+{
+	const struct dv_trace_command *commands = dv_trace_reader_commands(p->r);
+
+	for (size_t i = 0; i < dv_trace_reader_command_count(p->r); i++) {
+		const uint64_t *utid = dv_map_get(p->utids, commands[i].thread_id);
+		struct process_row *process = utid && *utid ? &p->processes.v[p->threads.v[*utid - 1].upid] : NULL;
+
+		if (process && process->pid > 0 && process->pid != KTHREADD_PID)
+			process->cmdline = strings_put(&p->l->strings, commands[i].text);
+	}
+}
+
 /* The first idle task, or one that stands for it, before all other threads. */
 static struct dv_error *add_idle(struct header_pass *p)
 {
@@ -137,6 +151,7 @@ static struct dv_error *load_threads(struct header_pass *p)
 	DV_TRY(add_idle(p));
 	for (size_t i = 0; i < count; i++)
 		DV_TRY(add_thread(p, dv_trace_reader_thread_state(p->r, i)));
+	name_commands(p);
 	for (size_t i = 0; i < p->threads.n && !err; i++) {
 		struct track_row *track = vec_add(&tracks);
 

@@ -141,6 +141,13 @@ struct dv_trace_thread {
 	int32_t exit_code;     /* as wait() gives it: status << 8 | signal; meaningful with exit_icount */
 };
 
+/* What a process runs from icount on. */
+struct dv_trace_command {
+	uint64_t icount;
+	uint64_t thread_id; /* of the process: the one that called exec */
+	const char *text;   /* the arguments, a space between two; cut after 4096 bytes */
+};
+
 /* How a line of the guest's console came to be known. One line may come by several ways. */
 enum dv_console_source {
 	DV_CONSOLE_SERIAL, /* bytes that went out of a 8250 */

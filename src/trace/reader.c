@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <libdeflate.h>
+#include "trace/commands.h"
 #include "trace/console.h"
 #include "trace/fields.h"
 #include "trace/places.h"
@@ -255,6 +256,20 @@ static struct dv_error *parse_console_line(struct dv_trace_reader *r, struct dv_
 	return NULL;
 }
 
+static struct dv_error *parse_command(struct dv_trace_reader *r, struct dv_cursor c)
+{
+	_cleanup_buf_ struct dv_buf text = DV_BUF_INIT;
+	struct dv_trace_command command = {0}, *slot;
+
+	command_parse(c, &command.icount, &command.thread_id, &text);
+	command.text = text.failed ? NULL : reader_string(r, text.data, text.len);
+	slot = command.text ? vec_push(&r->commands) : NULL;
+	if (!slot)
+		return dv_error_no_memory();
+	*slot = command;
+	return NULL;
+}
+
 /* Each: icount as a zigzag distance from the one before (the first from 0), cpu, previous id, next id. */
 static struct dv_error *parse_switches(struct dv_trace_reader *r, struct dv_cursor c)
 {
@@ -346,6 +361,8 @@ static struct dv_error *parse_block(struct dv_trace_reader *r, struct dv_cursor 
 			DV_TRY(parse_note(r, proto_message(&f)));
 		else if (f.number == BLOCK_CONSOLE_LINE)
 			DV_TRY(parse_console_line(r, proto_message(&f), at));
+		else if (f.number == BLOCK_COMMAND)
+			DV_TRY(parse_command(r, proto_message(&f)));
 		else if (places_is_field(f.number))
 			DV_TRY(places_parse(r, &f));
 	}
@@ -641,6 +658,7 @@ void dv_trace_reader_close(struct dv_trace_reader *r)
 	free(r->states.v);
 	free(r->switches.v);
 	free(r->console.v);
+	free(r->commands.v);
 	free(r->functions.v);
 	free(r->names.v);
 	free(r->events.v);
@@ -706,6 +724,16 @@ const struct dv_trace_thread *dv_trace_reader_thread(const struct dv_trace_reade
 size_t dv_trace_reader_console_line_count(const struct dv_trace_reader *r)
 {
 	return r->console.n;
+}
+
+size_t dv_trace_reader_command_count(const struct dv_trace_reader *r)
+{
+	return r->commands.n;
+}
+
+const struct dv_trace_command *dv_trace_reader_commands(const struct dv_trace_reader *r)
+{
+	return r->commands.v;
 }
 
 const struct dv_console_line *dv_trace_reader_console_lines(const struct dv_trace_reader *r)

@@ -114,6 +114,10 @@ const struct dv_trace_switch *dv_trace_reader_switch_at(const struct dv_trace_re
 size_t dv_trace_reader_console_line_count(const struct dv_trace_reader *r);
 const struct dv_console_line *dv_trace_reader_console_lines(const struct dv_trace_reader *r);
 
+/* What processes ran, in the order of the file. No block is read for it; texts belong to the reader. */
+size_t dv_trace_reader_command_count(const struct dv_trace_reader *r);
+const struct dv_trace_command *dv_trace_reader_commands(const struct dv_trace_reader *r);
+
 /* Functions that the blocks read so far have; numbers stay. */
 size_t dv_trace_reader_function_count(const struct dv_trace_reader *r);
 const struct dv_trace_reader_function *dv_trace_reader_function(const struct dv_trace_reader *r, uint32_t i);

@@ -57,6 +57,7 @@ struct dv_trace_reader {
 	struct dv_map newest; /* thread id -> index of its newest state, plus 1 */
 	DV_TRACE_VEC(struct dv_trace_switch) switches;
 	DV_TRACE_VEC(struct dv_console_line) console;
+	DV_TRACE_VEC(struct dv_trace_command) commands;
 	struct places *places; /* NULL before the first record of one */
 	struct dv_error *damage;
 	size_t gap_blocks;

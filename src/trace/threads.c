@@ -2,6 +2,7 @@
 /* Threads and processes of a trace being written: see threads.h. */
 #include "trace/threads.h"
 
+#include "trace/commands.h"
 #include "trace/fields.h"
 
 #define IDLE_PID DV_TRACE_FIRST_SYNTHETIC_TID
@@ -233,6 +234,38 @@ void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, s
 	int32_t tid = dv_trace_thread_tid(&thread->is);
 	size_t event = open_ftrace(ftrace, thread->icount, tid), message = proto_open(ftrace, FTRACE_TASK_RENAME);
 
+	proto_uint(ftrace, RENAME_PID, (uint32_t)tid);
+	proto_string(ftrace, RENAME_NEWCOMM, thread->is.comm);
+	proto_close(ftrace, message);
+	proto_close(ftrace, event);
+}
+
+/*
+ * The process tree has the parent, too: where it is another one than Perfetto has, or one whose pid has gone,
+ * Perfetto makes another process of this one. So the entry takes effect as the process begins, when its maker is
+ * there for sure; one whose beginning was not seen has none. Perfetto also names the process by the first argument:
+ * the name that the kernel has is told once more.
+ */
+void writer_threads_put_command(const struct writer_threads *t, uint32_t index, uint64_t icount, const char *arguments,
+				size_t len, struct dv_buf *packets, struct dv_buf *ftrace)
+{
+	const struct writer_process *process = &t->processes[t->threads[index].process];
+	uint32_t leader = writer_threads_find(t, process->leader), creator;
+	const struct writer_thread *thread;
+	size_t event, message;
+	int32_t tid;
+
+	if (process->pid == KTHREADD_PID || process->pid == IDLE_PID || leader == UINT32_MAX)
+		return;
+	thread = &t->threads[leader];
+	creator = writer_threads_find(t, thread->is.creator_id);
+	if (!thread->is.start_icount || creator == UINT32_MAX)
+		return;
+	tid = dv_trace_thread_tid(&thread->is);
+	command_put_process(packets, thread->is.start_icount + 1, process->pid,
+			    t->processes[t->threads[creator].process].pid, arguments, len);
+	event = open_ftrace(ftrace, icount, tid);
+	message = proto_open(ftrace, FTRACE_TASK_RENAME);
 	proto_uint(ftrace, RENAME_PID, (uint32_t)tid);
 	proto_string(ftrace, RENAME_NEWCOMM, thread->is.comm);
 	proto_close(ftrace, message);

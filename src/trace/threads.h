@@ -70,6 +70,9 @@ void writer_threads_describe(struct writer_threads *t, uint32_t index, uint32_t 
  * ends. */
 void writer_threads_put_begin(const struct writer_threads *t, uint32_t index, uint32_t creator, struct dv_buf *ftrace);
 void writer_threads_put_rename(const struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
+/* Its process runs another program from icount on: a packet, and the name that the packet takes from it. */
+void writer_threads_put_command(const struct writer_threads *t, uint32_t index, uint64_t icount, const char *arguments,
+				size_t len, struct dv_buf *packets, struct dv_buf *ftrace);
 void writer_threads_put_end(struct writer_threads *t, uint32_t index, struct dv_buf *ftrace);
 
 /* Appends the body of an own THREAD message. */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <libdeflate.h>
 #include "base/io.h"
+#include "trace/commands.h"
 #include "trace/console.h"
 #include "trace/events.h"
 #include "trace/fields.h"
@@ -721,6 +722,23 @@ void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_
 			break;
 	}
 	w->log.failed |= w->text.failed;
+	close_full_block(w);
+}
+
+void dv_trace_writer_command(struct dv_trace_writer *w, uint64_t icount, uint64_t thread_id, const char *arguments,
+			     size_t len)
+{
+	struct dv_buf *sched;
+	uint32_t index;
+
+	if (w->error || !icount)
+		return;
+	cover(w, icount);
+	sched = sched_of(w, 0);
+	if (!sched || !describe_thread(w, thread_id, &index))
+		return;
+	command_put(&w->thread_news, icount, thread_id, arguments, len);
+	writer_threads_put_command(&w->threads, index, icount, arguments, len, &w->descriptors, sched);
 	close_full_block(w);
 }
 

@@ -53,6 +53,10 @@ void dv_trace_writer_end(struct dv_trace_writer *w, uint64_t thread_id, uint64_t
 void dv_trace_writer_switch(struct dv_trace_writer *w, uint64_t icount, uint32_t cpu, uint64_t prev_id,
 			    uint64_t next_id);
 
+/* The thread's process runs another program from icount on. arguments: len bytes, a NUL between two. */
+void dv_trace_writer_command(struct dv_trace_writer *w, uint64_t icount, uint64_t thread_id, const char *arguments,
+			     size_t len);
+
 /* A line that the guest printed. Bytes of its text that are no UTF-8 become U+FFFD; NULs are left out. */
 void dv_trace_writer_console(struct dv_trace_writer *w, const struct dv_console_line *line);
 

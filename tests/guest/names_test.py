@@ -188,6 +188,17 @@ def check_mappings(trace):
     guest.check(int(rows[0][1]) <= int(rows[1][0]), 'the first process ended before the second began')
 
 
+def check_commands(trace):
+    """What programs were started with; init as the kernel starts it."""
+    rows = json.loads(subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'query', '--json', trace,
+                                      'select name, cmdline from process where cmdline is not null'], check=True,
+                                     capture_output=True, text=True).stdout)
+    got = sorted((row['name'], row['cmdline']) for row in rows)
+    paths = ['/copied', '/mnt/opt/ondisk', '/usr/bin/dynamic', '/usr/bin/dynamic', '/usr/bin/stripped']
+    want = sorted([(os.path.basename(p), p + ' -x two words') for p in paths] + [('init', '/init')])
+    guest.check(got == want, f'command lines are {got}, not {want}')
+
+
 def check_modules(trace, functions, loaded):
     modules = {m[2]: (int(m[3], 16), int(m[4], 16)) for m in dump('--modules', trace)}
     guest.check(sorted(modules) == sorted(loaded), f'modules {sorted(modules)}, loaded were {sorted(loaded)}')
@@ -309,6 +320,7 @@ def names(series):
         tails.check_trees(out)
         tails.check_places([r for r in dump('--mappings', out) if r[6].endswith('/libtails.so')])
         check_modules(out, functions, loaded)
+        check_commands(out)
         check_where_of_programs(out, path)
         if debug:
             check_module_lines(series, functions, loaded)

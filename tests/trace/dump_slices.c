@@ -5,6 +5,7 @@
  *	--switches	icount, cpu, next tid
  *	--console	icount, tid, source, level, text
  *	--threads	tid, name, start, end, pid, parent's pid as Perfetto must have them; exit code, creator's tid
+ *	--commands	pid, start, command line of each process that Perfetto must have one of
  *	--entries	name, number, mnemonic of each entry to the kernel that has a number
  * --make FILE writes a synthetic trace instead.
  */
@@ -181,6 +182,27 @@ static void print_threads(struct dv_trace_reader *r)
 	}
 }
 
+/* The newest of each process that was seen to be made. */
+static void print_commands(struct dv_trace_reader *r)
+{
+	size_t count = dv_trace_reader_command_count(r);
+	const struct dv_trace_command *commands = dv_trace_reader_commands(r);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct dv_trace_thread *t = dv_trace_reader_thread(r, commands[i].thread_id);
+		bool is_newest = true;
+
+		for (size_t k = i + 1; k < count; k++)
+			is_newest = is_newest && commands[k].thread_id != commands[i].thread_id;
+		if (!is_newest || !t || t->tid != process_of(t) || !t->start_icount ||
+		    !dv_trace_reader_thread(r, t->creator_id))
+			continue;
+		printf("%d\t%" PRIu64 "\t", t->tid, t->start_icount);
+		print_text(commands[i].text);
+		putchar('\n');
+	}
+}
+
 static struct dv_error *print_entries(struct dv_trace_reader *r)
 {
 	for (size_t b = 0; b < dv_trace_reader_block_count(r); b++) {
@@ -217,17 +239,29 @@ static void print_something(struct dv_trace_writer *w, uint64_t icount, uint64_t
 	dv_trace_writer_console(w, &line);
 }
 
-/* A process that is forked, makes a thread, execs and exits; its pid comes again; one that never runs. */
+#define COMMAND(w, icount, id, arguments) dv_trace_writer_command(w, icount, id, arguments, sizeof(arguments) - 1)
+
+/*
+ * A process that is forked, makes a thread, execs and exits; its pid comes again; one that never runs; one whose
+ * maker is gone when it execs.
+ */
 static void live(struct dv_trace_writer *w, uint64_t icount, uint32_t step)
 {
 	static struct dv_trace_thread leader = {.id = 22, .tid = 300, .tgid = 300, .creator_id = 4, .comm = "worker"};
 	static struct dv_trace_thread second = {.id = 23, .tid = 301, .tgid = 300, .creator_id = 22, .comm = "second"};
 	static struct dv_trace_thread kernel = {.id = 24, .tid = 50, .tgid = 50, .creator_id = 2, .comm = "kworker/0:0",
 						.is_kernel = true};
+	static struct dv_trace_thread orphan = {.id = 26, .tid = 310, .tgid = 310, .creator_id = 25, .comm = "worker"};
 	static struct dv_trace_thread again = {.id = 25, .tid = 300, .tgid = 300, .creator_id = 5, .comm = "worker"};
 	struct dv_trace_thread *thread = step == 0 || step == 3 ? &leader : step == 1 || step == 4 ? &second :
 					 step == 5 ? &again : &kernel;
 
+	if (step == 6) {
+		again.exit_icount = icount;
+		dv_trace_writer_thread(w, icount, &again);
+		COMMAND(w, icount + 10, 26, "/usr/bin/orphan\0of 310");
+		return;
+	}
 	if (thread->start_icount) {
 		thread->exit_icount = icount;
 	} else {
@@ -237,6 +271,13 @@ static void live(struct dv_trace_writer *w, uint64_t icount, uint32_t step)
 	if (step == 2) { /* exec */
 		strcpy(leader.comm, "ls");
 		dv_trace_writer_thread(w, icount, &leader);
+		COMMAND(w, icount, 22, "/bin/ls\0-l\0\0w\xc3\xb6rd \xff");
+	}
+	if (step == 5) {
+		orphan.start_icount = icount + 10;
+		dv_trace_writer_thread(w, icount + 10, &orphan);
+		COMMAND(w, icount + 10000, 25, "sh\0-c\0exec worker");
+		COMMAND(w, icount + 20000, 25, "worker"); /* the name stays */
 	}
 }
 
@@ -280,7 +321,7 @@ static struct dv_error *make(const char *path)
 			dv_trace_writer_end(w, thread, icount);
 			depth[thread] -= depth[thread] > 0;
 		}
-		if (i % 20000 == 10000 && i < 130000)
+		if (i % 20000 == 10000 && i < 150000)
 			live(w, icount, i / 20000);
 		if (i % 70000 == 69999)
 			dv_trace_writer_flush(w);
@@ -295,7 +336,7 @@ static struct dv_error *run(int argc, char **argv)
 
 	if (argc != 3 && argc != 4)
 		return dv_error_new(DV_ERROR_INVALID, "usage: dump-slices "
-				    "--slices|--switches|--console|--threads|--entries|--make FILE [TID]");
+				    "--slices|--switches|--console|--threads|--commands|--entries|--make FILE [TID]");
 	if (!strcmp(argv[1], "--make"))
 		return make(argv[2]);
 	DV_TRY(dv_trace_reader_open(argv[2], &r));
@@ -306,6 +347,8 @@ static struct dv_error *run(int argc, char **argv)
 		print_console(r);
 	else if (!strcmp(argv[1], "--threads"))
 		print_threads(r);
+	else if (!strcmp(argv[1], "--commands"))
+		print_commands(r);
 	else if (!strcmp(argv[1], "--entries"))
 		DV_TRY(print_entries(r));
 	else

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import readline from 'node:readline';
 import {loadTrace, queryLines as lines, startEngine} from './perfetto_engine.mjs';
 
-const [cache, trace, slicesFile, switchesFile, consoleFile, threadsFile] = process.argv.slice(2);
+const [cache, trace, slicesFile, switchesFile, consoleFile, threadsFile, commandsFile] = process.argv.slice(2);
 const WINDOW_ROWS = 200000;
 
 const SLICES = {
@@ -55,6 +55,14 @@ async function compareThreads(engine) {
   return rows;
 }
 
+async function compareCommands(engine) {
+  const theirs = await lines(
+      engine, 'select pid, start_ts as start, cmdline from process where cmdline is not null',
+      ['pid', 'start', 'cmdline']);
+  compareWindow('command lines', fs.readFileSync(commandsFile, 'utf8').split('\n').slice(0, -1), theirs);
+  return theirs.length;
+}
+
 function compareWindow(what, ours, theirs) {
   ours.sort();
   theirs.sort();
@@ -99,5 +107,6 @@ if (Number(total[0]) !== slices) throw new Error(`Perfetto has ${total[0]} slice
 const switches = await compare(engine, SWITCHES, switchesFile);
 const printed = await compare(engine, CONSOLE, consoleFile);
 const threads = await compareThreads(engine);
-console.log(`${trace}: ${slices} slices, ${switches} switches, ${printed} console lines, ${threads} threads are the same in Perfetto`);
+const commands = await compareCommands(engine);
+console.log(`${trace}: ${slices} slices, ${switches} switches, ${printed} console lines, ${threads} threads, ${commands} command lines are the same in Perfetto`);
 process.exit(0);

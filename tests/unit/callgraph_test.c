@@ -172,7 +172,7 @@ static struct dv_callgraph_counts run(const struct dv_callgraph_filter *filter, 
 		.function_at = function_at,
 		.settle = settle,
 		.resolve_context = &out,
-		.sink = {on_thread, on_begin, on_end, on_switched, on_print, &out},
+		.sink = {on_thread, on_begin, on_end, on_switched, on_print, NULL, &out},
 	};
 	struct dv_callgraph_counts counts;
 	struct dv_callgraph *cg;
@@ -583,7 +583,7 @@ TEST(endless_recursion_is_bounded)
 	struct dv_callgraph *cg;
 	_cleanup_buf_ struct dv_buf out = DV_BUF_INIT;
 
-	options.sink = (struct dv_frame_sink){on_thread, on_begin, on_end, on_switched, on_print, &out};
+	options.sink = (struct dv_frame_sink){on_thread, on_begin, on_end, on_switched, on_print, NULL, &out};
 	for (uint64_t i = 0; i < DEPTH; i++)
 		events[i] = (struct dv_event)CALL(i, U(2 * i), FN('A'));
 	CHECK_OK(dv_callgraph_create(&options, &cg));

@@ -49,6 +49,7 @@ static uint64_t module(void)
 	e->module_vaddr = e->code->vaddr = STACK;
 	e->code->references = 1;
 	strcpy(e->code->name, "virtio");
+	strcpy(e->code->build_id, "c0ffee");
 	e->code->base_vaddr = 0xffffffffc0000000;
 	e->code->size_bytes = 0x1000;
 	CHECK_OK(dv_symtab_create(&e->code->symtab));
@@ -81,13 +82,23 @@ static uint64_t print(void)
 	return (uintptr_t)e;
 }
 
+static uint64_t command(void)
+{
+	struct dv_event_command *e = calloc(1, sizeof(*e) + 5);
+
+	CHECK(e);
+	e->len = 5;
+	memcpy(e->text, "ls\0-l", 5);
+	return (uintptr_t)e;
+}
+
 static void check_code(struct dv_error *err, enum dv_error_code code)
 {
 	CHECK(err && err->code == code);
 	dv_error_destroy(err);
 }
 
-enum { PLAIN = 10, ALL = PLAIN + 4 };
+enum { PLAIN = 10, ALL = PLAIN + 5 };
 
 static void make(struct dv_event events[ALL], uint64_t icount)
 {
@@ -105,6 +116,7 @@ static void make(struct dv_event events[ALL], uint64_t icount)
 		event(DV_EVENT_SWITCH, icount + 900002, switch_to(), 0),
 		event(DV_EVENT_MAPPING, icount + 900002, mapping(), 0),
 		event(DV_EVENT_MODULE, icount + 900002, module(), 0),
+		event(DV_EVENT_COMMAND, icount + 900002, command(), 0),
 		event(DV_EVENT_PRINT, icount + 900003, print(), 0),
 	};
 
@@ -116,7 +128,8 @@ static void check_payloads(const struct dv_event *events)
 	const struct dv_event_switch *s = (const void *)(uintptr_t)events[PLAIN].a;
 	const struct dv_event_mapping *m = (const void *)(uintptr_t)events[PLAIN + 1].a;
 	const struct dv_event_module *module = (const void *)(uintptr_t)events[PLAIN + 2].a;
-	const struct dv_event_print *p = (const void *)(uintptr_t)events[PLAIN + 3].a;
+	const struct dv_event_print *p = (const void *)(uintptr_t)events[PLAIN + 4].a;
+	const struct dv_event_command *c = (const void *)(uintptr_t)events[PLAIN + 3].a;
 
 	CHECK(s->next.tid == 5 && s->next.tgid == -4 && s->next.is_kernel && s->prev_dead && s->prev_exit_code == -1);
 	CHECK_STR(s->next.comm, "sh");
@@ -125,6 +138,8 @@ static void check_payloads(const struct dv_event *events)
 	CHECK_EQ(m->mappings[0].dynamic->symbol_count, 1);
 	CHECK_EQ(m->mappings[0].dynamic->segments.items[0].size_bytes, 0x2000);
 	CHECK_STR(dv_symtab_function_at(module->code->symtab, module->code->base_vaddr + 20)->name, "probe");
+	CHECK_STR(module->code->build_id, "c0ffee");
+	CHECK(c->len == 5 && !memcmp(c->text, "ls\0-l", 5));
 	CHECK(p->level == DV_CONSOLE_NO_LEVEL && p->len == 3 && !memcmp(p->text, "a\0b", 3));
 }
 

@@ -36,7 +36,7 @@ static void run(const char *path)
 	int status = -1;
 
 	if (!child) {
-		execl(path, path, (char *)NULL);
+		execl(path, path, "-x", "two words", (char *)NULL);
 		_exit(127);
 	}
 	waitpid(child, &status, 0);
