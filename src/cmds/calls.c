@@ -162,7 +162,8 @@ static void print_all(struct listing *l)
 	if (l->prototype.returned.type && !l->as_json) {
 		dv_prototype_print(&l->prototype, l->function, &prototype);
 		if (!prototype.failed)
-			printf("%.*s: %zu calls\n", (int)prototype.len, (const char *)prototype.data, l->calls_len);
+			printf("%.*s: %zu call%s\n", (int)prototype.len, (const char *)prototype.data, l->calls_len,
+			       l->calls_len == 1 ? "" : "s");
 	}
 	for (size_t i = 0; i < l->calls_len; i++) {
 		if (!l->calls[i].has_arguments)

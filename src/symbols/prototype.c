@@ -231,6 +231,15 @@ static uint64_t cut(uint64_t value, uint32_t bytes, bool is_signed)
 	return is_signed ? (uint64_t)((int64_t)(value << unused) >> unused) : value << unused >> unused;
 }
 
+/* The kernel's functions return errors in pointers, too: include/linux/err.h, MAX_ERRNO. */
+static void print_pointer(uint64_t value, struct dv_buf *to)
+{
+	if (value >= (uint64_t)-4095)
+		dv_buf_printf(to, "ERR_PTR(%" PRId64 ")", (int64_t)value);
+	else
+		dv_buf_printf(to, value ? "0x%" PRIx64 : "NULL", value);
+}
+
 void dv_value_print(const struct dv_parameter *parameter, uint64_t value, const struct dv_btf *btf,
 		    const char *string, struct dv_buf *to)
 {
@@ -253,9 +262,9 @@ void dv_value_print(const struct dv_parameter *parameter, uint64_t value, const 
 		if (string)
 			print_string(string, to);
 		else
-			dv_buf_printf(to, value ? "0x%" PRIx64 : "NULL", value);
+			print_pointer(value, to);
 		break;
-	case DV_VALUE_POINTER: dv_buf_printf(to, value ? "0x%" PRIx64 : "NULL", value); break;
+	case DV_VALUE_POINTER: print_pointer(value, to); break;
 	case DV_VALUE_OTHER: dv_buf_printf(to, "?"); break;
 	}
 }

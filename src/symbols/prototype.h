@@ -44,7 +44,7 @@ void dv_prototype_deinit(struct dv_prototype *prototype);
 /* "int do_sys_openat2(int dfd, const char *filename, struct open_how *how)". Appended. */
 void dv_prototype_print(const struct dv_prototype *prototype, const char *function, struct dv_buf *to);
 /*
- * One value in a register: "-2", "0x8000", "true", "FOO_BAR", "0xffff888003a1c000". btf (for the names of
+ * One value in a register: "-2", "0x8000", "true", "FOO_BAR", "0xffff888003a1c000", "ERR_PTR(-2)". btf (for the names of
  * enumerators) and string (what a STRING points to) may be NULL. Appended.
  */
 void dv_value_print(const struct dv_parameter *parameter, uint64_t value, const struct dv_btf *btf,

@@ -262,6 +262,8 @@ TEST(values_are_shown_by_their_types)
 		{1, 0x1000, "/etc/\"x\"\n", "\"/etc/\\\"x\\\"\\x0a\""}, {1, 0, NULL, "NULL"}, {1, 0x1000, NULL, "0x1000"},
 		{2, 0x1000, "ignored", "0x1000"}, {3, 0xffffff01, NULL, "true"}, {3, 0xff00, NULL, "false"},
 		{4, 2, NULL, "WAY_DOWN"}, {4, 9, NULL, "9"}, {5, 0, NULL, "NULL"},
+		{5, (uint64_t)-2, NULL, "ERR_PTR(-2)"}, {5, (uint64_t)-4095, NULL, "ERR_PTR(-4095)"},
+		{5, (uint64_t)-4096, NULL, "0xfffffffffffff000"}, {1, (uint64_t)-14, NULL, "ERR_PTR(-14)"},
 	};
 	struct dv_btf *btf = make_btf();
 	struct dv_buf text = DV_BUF_INIT;
