@@ -135,7 +135,7 @@ test('details say what SQL says, and the keys walk along the calls', async () =>
 	const chain = await page.locator('.chain li').count();
 	const ancestors = await sql(page, served, `select name from ancestor_slice(${slice.id}) order by depth desc`);
 	assert.equal(chain, ancestors.length);
-	assert.equal((await page.locator('.chain li').first().innerText()).split(' ')[0].trim(), ancestors[0][0]);
+	assert.equal((await page.locator('.chain li').first().innerText()).split(/\s/)[0], ancestors[0][0]);
 	await page.keyboard.press('ArrowUp');
 	await page.waitForFunction((d) => window.dejaview.selection.value.key.depth === d - 1, key.depth);
 	await page.keyboard.press('ArrowDown');
@@ -228,6 +228,65 @@ test('a drag on the ruler is an area: flame graph, table, callers and callees', 
 	await page.getByRole('button', { name: 'Show all of it' }).waitFor({ state: 'detached' });
 });
 
+test('the table and its sides say what SQL says', async () => {
+	await calm();
+	const axis = await page.locator('.axis').boundingBox();
+	await page.mouse.move(axis.x + 200, axis.y + 10);
+	await page.mouse.down();
+	await page.mouse.move(axis.x + 900, axis.y + 12, { steps: 5 });
+	await page.mouse.up();
+	await page.getByRole('tab', { name: 'Table' }).click();
+	await page.getByRole('searchbox', { name: 'Filter functions' }).fill('ksys_write');
+	const row = page.locator('.stats-body .stats-row').filter({ has: page.getByRole('button', { name: 'ksys_write', exact: true }) });
+	await row.waitFor();
+	const { span } = (await state(page)).selection;
+	const place = `${Math.floor(span.from)}, ${Math.ceil(span.to)}`;
+	const [[calls, own, total]] = await sql(page, served, `select calls, own, total from function_stats(${place}) where name = 'ksys_write'`);
+	assert.equal(number(await row.locator('.num').first().innerText()), calls);
+	assert.deepEqual((await row.locator('.bar').evaluateAll((all) => all.map((e) => e.title))).map(number), [own, total]);
+	await row.getByRole('button').click();
+	await page.waitForFunction(() => document.querySelector('.around h3')?.textContent.startsWith('ksys_write') && document.querySelectorAll('.around .costs')[1]?.textContent.includes('vfs_write'));
+	const callees = await page.locator('.around .costs').nth(1).locator('tbody tr').evaluateAll((all) => all.map((tr) => [tr.cells[0].innerText, Number(tr.cells[1].innerText.replace(/\D/g, ''))]));
+	const want = await sql(page, served, `select c.name, count(*) from slice c join slice p on c.parent_id = p.id where p.name = 'ksys_write' and c.ts >= ${Math.floor(span.from)} and c.ts < ${Math.ceil(span.to)} group by c.name`);
+	assert.deepEqual(callees.sort(), want.sort());
+	await page.getByRole('searchbox', { name: 'Filter functions' }).fill('');
+	await page.getByRole('tab', { name: 'Flame graph' }).click();
+});
+
+test('the minimap shows where the view is, and takes it elsewhere', async () => {
+	await calm();
+	const { view: whole } = await state(page);
+	const map = await page.locator('.minimap canvas').boundingBox();
+	// A drag chooses what is shown; a click inside moves it, as wide as it is.
+	await page.mouse.move(map.x + map.width * 0.5, map.y + 12);
+	await page.mouse.down();
+	await page.mouse.move(map.x + map.width * 0.6, map.y + 14, { steps: 4 });
+	await page.mouse.up();
+	await page.waitForFunction((size) => window.dejaview.view.value.to - window.dejaview.view.value.from < size * 0.2, whole.to - whole.from);
+	await settled(page);
+	const { view } = await state(page);
+	const at = (x) => whole.from + x * (whole.to - whole.from);
+	const slack = (whole.to - whole.from) / 200;
+	assert.ok(Math.abs(view.from - at(0.5)) < slack && Math.abs(view.to - at(0.6)) < slack, JSON.stringify([view, at(0.5), at(0.6)]));
+	await page.mouse.click(map.x + map.width * 0.25, map.y + 12);
+	await page.waitForFunction((middle) => window.dejaview.view.value.from < middle && window.dejaview.view.value.to > middle, at(0.25));
+	await settled(page);
+	const moved = (await state(page)).view;
+	assert.ok(Math.abs(moved.to - moved.from - (view.to - view.from)) < slack);
+});
+
+test('a call and whence it was called are copied as text', async () => {
+	await calm();
+	await search('vfs_write');
+	await page.keyboard.press('y');
+	await page.getByText('The call and its callers copied.').waitFor();
+	const text = await page.evaluate(() => navigator.clipboard.readText());
+	const { slice } = (await state(page)).selection;
+	const names = await sql(page, served, `select name from ancestor_slice(${slice.id}) order by depth`);
+	const lines = text.split('\n').slice(1).map((line) => line.trim().replace(/ +@\d+$/, ''));
+	assert.deepEqual(lines, [...names.map(([name]) => name), 'vfs_write']);
+});
+
 test('marks stay with the recording', async () => {
 	await calm();
 	const axis = await page.locator('.axis').boundingBox();
@@ -299,6 +358,33 @@ test('SQL: rows, sorting, what went wrong, and a row shown on the timeline', asy
 	await page.getByRole('tab', { name: 'Tables' }).click();
 	await page.locator('.sql-list summary', { hasText: /^slice$/ }).click();
 	assert.match(await page.locator('.sql-list details[open]').innerText(), /ts[\s\S]*dur[\s\S]*name/);
+	await page.keyboard.press('Escape');
+	await page.locator('.pages button', { hasText: 'Timeline' }).click();
+});
+
+test('SQL: tables and columns are completed; a result leaves as CSV and JSON', async () => {
+	await page.locator('.pages button', { hasText: 'SQL' }).click();
+	const editor = page.locator('.sql-editor .cm-content');
+	await editor.click();
+	await page.keyboard.press('Control+A');
+	await page.keyboard.type('select * from thread_sl');
+	await page.locator('.cm-tooltip-autocomplete li', { hasText: 'thread_slice' }).first().waitFor();
+	// A completion that is only just there is not taken yet.
+	await page.waitForTimeout(150);
+	await page.keyboard.press('Enter');
+	await page.waitForFunction(() => document.querySelector('.sql-editor .cm-content').textContent.includes('thread_slice'));
+	await page.keyboard.press('Control+A');
+	await page.keyboard.insertText("select name, ts, 'a,\"b' as odd, null as none from slice where name = 'vfs_read' order by ts limit 3");
+	await page.keyboard.press('Control+Enter');
+	await page.getByRole('button', { name: 'Run' }).waitFor();
+	await page.waitForFunction(() => /^3 rows/.test(document.querySelector('.sql-main .bar-top [role=status]').textContent));
+	const rows = await sql(page, served, "select name, ts from slice where name = 'vfs_read' order by ts limit 3");
+	const download = async (name) => {
+		const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name, exact: true }).click()]);
+		return readFileSync(await file.path(), 'utf8');
+	};
+	assert.equal(await download('CSV'), `name,ts,odd,none\n${rows.map(([name, ts]) => `${name},${ts},"a,""b",\n`).join('')}`);
+	assert.deepEqual(JSON.parse(await download('JSON')), rows.map(([name, ts]) => ({ name, ts, odd: 'a,"b', none: null })));
 	await page.keyboard.press('Escape');
 	await page.locator('.pages button', { hasText: 'Timeline' }).click();
 });

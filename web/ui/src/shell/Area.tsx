@@ -35,14 +35,14 @@ function Table({ stats }: { readonly stats: FunctionStatsFrame }): JSX.Element {
 		return list;
 	}, [stats, by, up, text, functions.version.value]);
 	const most = useMemo(() => ({ own: stats.own.reduce((a, b) => Math.max(a, b), 0), total: stats.total.reduce((a, b) => Math.max(a, b), 0) }), [stats]);
-	const head = (column: Column, title: string, c = ''): JSX.Element => (
-		<span role="columnheader" class={c} aria-sort={by === column ? (up ? 'ascending' : 'descending') : 'none'}>
+	const head = (column: Column, title: string, c = '', hint?: string): JSX.Element => (
+		<span role="columnheader" class={c} title={hint} aria-sort={by === column ? (up ? 'ascending' : 'descending') : 'none'}>
 			<button type="button" onClick={() => (sort.value = { by: column, up: by === column ? !up : column === 'name' })}>{title}{by === column ? (up ? ' ↑' : ' ↓') : ''}</button>
 		</span>
 	);
 	return (
 		<div class="stats" role="table" aria-label="Functions in the area">
-			<div class="stats-head stats-row" role="row">{head('name', `Function (${exact(rows.length)})`)}{head('calls', 'Calls', 'r')}{head('own', 'Own')}{head('total', 'Total')}{head('max', 'Longest', 'r')}</div>
+			<div class="stats-head stats-row" role="row">{head('name', `Function (${exact(rows.length)})`)}{head('calls', 'Calls', 'r')}{head('own', 'Own', '', 'Instructions in the function itself')}{head('total', 'Total on CPU', '', 'Instructions in it and in what it called, without what other threads ran meanwhile; of recursive calls the outermost counts')}{head('max', 'Longest', 'r', 'The most that one call took, on the CPU')}</div>
 			<VList class="stats-body" label="Functions" role="rowgroup" count={rows.length} rowHeight={24} row={(n) => {
 				const i = rows[n]!;
 				const fn = stats.function[i]!;

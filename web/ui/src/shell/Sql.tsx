@@ -166,7 +166,7 @@ export function Sql(): JSX.Element {
 					{running ? <button type="button" class="primary" onClick={cancelSql}>Cancel</button> : <button type="button" class="primary" onClick={() => runSql(editor.current?.text() ?? sqlText.value)}>Run <kbd>Ctrl+Enter</kbd></button>}
 					<span role="status">
 						{running ? `${((Math.max(now, running.began) - running.began) / 1000).toFixed(1)} s${running.rows ? `, ${exact(running.rows)} rows` : ''}${running.what ? `, ${running.what}` : ''}`
-							: result ? `${exact(result.rows.length)} rows in ${result.seconds.toFixed(result.seconds < 0.1 ? 4 : 2)} s${result.truncated ? `: only the first ${exact(rowLimit)} are shown` : ''}` : ''}
+							: result ? `${exact(result.rows.length)} rows in ${result.seconds < 0.001 ? 'less than 0.001' : result.seconds.toFixed(result.seconds < 0.1 ? 3 : 2)} s${result.truncated ? `: only the first ${exact(rowLimit)} are shown` : ''}` : ''}
 					</span>
 					{running && <progress aria-label="The query runs" />}
 					<span class="grow" />
