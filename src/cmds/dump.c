@@ -241,10 +241,13 @@ static struct dv_error *push_open(struct open *open, const struct dv_query_slice
 static void put_thread(struct tree *t, const struct dv_query_slice *s)
 {
 	const struct dv_query_thread *thread = s->utid == DV_QUERY_NONE ? NULL : dv_query_thread(t->d->q, s->utid);
+	const char *track = dv_query_track(t->d->q, s->track)->name;
 
 	put_waiting(t, true);
 	if (thread)
 		fprintf(t->d->to, "%*s%s-%" PRId64 ":\n", 28, "", thread->name, thread->tid);
+	else if (track && *track)
+		fprintf(t->d->to, "%*s%s:\n", 28, "", track);
 	else
 		fprintf(t->d->to, "%*strack %" PRIu32 ":\n", 28, "", s->track);
 	t->track = s->track;

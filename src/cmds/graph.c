@@ -40,6 +40,7 @@ struct graph {
 	struct dv_query_tree_node *nodes;
 	size_t len;
 	uint64_t all; /* the root's instructions */
+	bool is_inwards;
 };
 
 static const char *name_of(const struct graph *g, const struct dv_query_tree_node *node)
@@ -71,7 +72,8 @@ static void print_tree(const struct graph *g)
 	bool open[MAX_DEPTH + 2] = {false};
 	uint32_t hidden_below = UINT32_MAX;
 
-	printf("           total       own     calls\n");
+	/* What a caller ran itself is not in a tree of what its callee ran. */
+	printf("           total  %s   calls\n", g->is_inwards ? "     own  " : "");
 	for (size_t i = 1; i < g->len; i++) {
 		const struct dv_query_tree_node *node = &g->nodes[i];
 		char total[16], own[16], calls[16];
@@ -81,8 +83,10 @@ static void print_tree(const struct graph *g)
 		hidden_below = is_shown(g, node) ? UINT32_MAX : node->depth;
 		if (hidden_below != UINT32_MAX)
 			continue;
-		printf("%5.1f%%  %8s  %8s  %8s  ", percent_of(g, node), dv_format_count(node->total_icount, total),
-		       dv_format_count(node->own_icount, own), dv_format_count(node->calls, calls));
+		printf("%5.1f%%  %8s  ", percent_of(g, node), dv_format_count(node->total_icount, total));
+		if (g->is_inwards)
+			printf("%8s  ", dv_format_count(node->own_icount, own));
+		printf("%8s  ", dv_format_count(node->calls, calls));
 		open[node->depth] = !is_last(g, node);
 		for (uint32_t d = 2; d < node->depth; d++)
 			fputs(open[d] ? "│ " : "  ", stdout);
@@ -124,7 +128,7 @@ static struct dv_error *show(const struct dv_query *q, const struct graph_option
 	} kinds[] = {{DV_TREE_CALLERS, "callers", "callers of"}, {DV_TREE_CALLEES, "callees", "called by"}};
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(kinds); i++) {
-		struct graph g = {.q = q, .o = o};
+		struct graph g = {.q = q, .o = o, .is_inwards = i};
 
 		if (i ? !o->callees : !o->callers)
 			continue;

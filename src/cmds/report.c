@@ -163,14 +163,16 @@ static struct dv_error *thread_rows(const struct dv_query *q, const struct dv_qu
 	ret->n = by_process ? processes : 0;
 	for (uint32_t i = 0; i < threads; i++) {
 		const struct dv_query_thread *t = dv_query_thread(q, i);
-		struct row *row = by_process ? &ret->v[t->upid] : &ret->v[ret->n];
+		bool has_process = t->upid != DV_QUERY_NONE; /* other traces may not say */
+		struct row *row = &ret->v[by_process && has_process ? t->upid : ret->n];
 		uint64_t ran;
 
-		if ((area->utid != DV_QUERY_NONE && area->utid != i) || t->upid == DV_QUERY_NONE)
+		if ((area->utid != DV_QUERY_NONE && area->utid != i) || (by_process && !has_process))
 			continue;
 		DV_TRY(ran_in(q, i, area, &ran));
 		if (!by_process) {
-			*row = (struct row){.name = t->name, .extra = dv_query_process(q, t->upid)->name, .number = t->tid};
+			*row = (struct row){.name = t->name, .number = t->tid,
+					    .extra = has_process ? dv_query_process(q, t->upid)->name : NULL};
 			ret->n++;
 		}
 		row->own += ran;

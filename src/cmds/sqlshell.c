@@ -214,6 +214,14 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static void print_time(uint64_t rows, double s)
+{
+	bool is_short = s < 1;
+
+	fprintf(stderr, "%" PRIu64 " row%s in %.*f %s\n", rows, rows == 1 ? "" : "s", is_short && s < 0.01 ? 2 : is_short ? 0 : 2,
+		is_short ? s * 1000 : s, is_short ? "ms" : "s");
+}
+
 static void run_sql(struct dv_sql *sql, const char *text, enum dv_sql_format format)
 {
 	_cleanup_error_ struct dv_error *err = NULL;
@@ -225,7 +233,7 @@ static void run_sql(struct dv_sql *sql, const char *text, enum dv_sql_format for
 	if (err)
 		fprintf(stderr, "%s\n", err->message);
 	else
-		fprintf(stderr, "%" PRIu64 " row%s in %.3f s\n", rows, rows == 1 ? "" : "s", now_s() - start);
+		print_time(rows, now_s() - start);
 }
 
 /* Whether the text ends with a semicolon that ends a statement: not one in a string or a comment. */

@@ -302,6 +302,11 @@ static bool settle(struct maker *m)
 	c->big_own = column_alloc(m->big_dur.n, sizeof(*c->big_own));
 	if (!c->own || !c->big_own)
 		return false;
+	/* What never ended lasts to the trace's end, within its parent too. */
+	for (uint32_t id = 0; id < c->n; id++) {
+		if (c->dur[id] == DUR_OPEN && c->parent[id] != DV_QUERY_NONE)
+			m->child_dur.v[c->parent[id]] += c->last_icount - m->start.v[id];
+	}
 	for (uint32_t id = 0; id < c->n; id++) {
 		uint64_t dur = c->dur[id], own;
 

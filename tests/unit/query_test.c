@@ -802,6 +802,37 @@ TEST(switches_of_another_trace)
 	dv_query_close(q);
 }
 
+static void put_track_event(struct dv_buf *buf, uint64_t ts, uint64_t type, const char *name)
+{
+	size_t packet = proto_open(buf, 1), event;
+
+	proto_uint(buf, 8, ts);
+	proto_uint(buf, 10, 1);
+	event = proto_open(buf, 11);
+	proto_uint(buf, 9, type);
+	proto_uint(buf, 11, 5);
+	proto_string(buf, 23, name);
+	proto_close(buf, event);
+	proto_close(buf, packet);
+}
+
+/* What never ended lasts to the trace's end, in a caller that never ended too: own adds up to the time there is. */
+TEST(open_slices_of_another_trace)
+{
+	const struct dv_query_options options = {.no_cache = true};
+	_cleanup_buf_ struct dv_buf buf = DV_BUF_INIT;
+	struct dv_query *q;
+
+	put_track_event(&buf, 100, 1, "outer");
+	put_track_event(&buf, 130, 1, "inner");
+	put_track_event(&buf, 300, 3, "an instant");
+	CHECK_OK(dv_query_open_bytes(buf.data, buf.len, "foreign", &options, &q));
+	CHECK_EQ(asked(q, "select own from call where name = 'outer'"), 30);
+	CHECK_EQ(asked(q, "select own from call where name = 'inner'"), 170);
+	CHECK_EQ(asked(q, "select sum(dur) from slice"), -2);
+	dv_query_close(q);
+}
+
 /* `ulimit -v`: refused with the numbers too, not in the middle of loading. */
 TEST(too_large_for_the_address_space)
 {
