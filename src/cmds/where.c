@@ -54,7 +54,7 @@ static void print_place(const struct dv_where_answer *a)
 	else if (a->module)
 		printf(" %s+0x%" PRIx64, slash ? slash + 1 : a->module, a->offset_bytes);
 	if (a->module)
-		printf(" [%s]", a->module);
+		printf(*a->module == '[' ? " %s" : " [%s]", a->module);
 	for (size_t i = 0; i < a->pid_count; i++)
 		printf("%s%" PRId32, i ? ", " : " pid ", a->pids[i]);
 	puts(a->pid_count == DV_WHERE_MAX_PIDS ? ", ..." : "");

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/io.h"
 #include "guest/arch.h"
 #include "replay/guestfiles.h"
@@ -110,6 +111,8 @@ struct dv_error *dv_where_open(const struct dv_where_options *options, struct dv
 
 	if (!w)
 		return dv_error_no_memory();
+	if (options->sysroot && access(options->sysroot, R_OK | X_OK))
+		return dv_error_os(errno, "--sysroot %s", options->sysroot);
 	w->sysroot = options->sysroot ? strdup(options->sysroot) : NULL;
 	DV_TRY(open_subject(w, options->subject));
 	DV_TRY(dv_debug_files_create(options->debug_info,
@@ -430,8 +433,11 @@ static struct dv_error *parse_name(const char *text, struct name *ret)
 	const char *rest = text, *plus, *colon;
 	char *end = NULL;
 
-	if (*text == '[' && strchr(text, ']')) {
-		rest = strchr(text, ']') + 1;
+	if (*text == '[') {
+		rest = strchr(text, ']');
+		if (!rest)
+			return dv_error_new(DV_ERROR_INVALID, "'%s' is no place: a ] is missing", text);
+		rest++;
 		ret->module = strndup(text + 1, (size_t)(rest - text) - 2);
 		rest += strspn(rest, " ");
 	} else if ((colon = strchr(text, ':')) && colon != text && colon[1] != ':') {
@@ -461,6 +467,9 @@ static bool is_file_name(const struct dv_trace_mapped_file *file, const char *na
 {
 	const char *slash = strrchr(file->path, '/');
 
+	/* "[vdso]" is asked for as "[vdso]+0x10". */
+	if (file->path[0] == '[')
+		return strlen(file->path) == strlen(name) + 2 && !strncmp(file->path + 1, name, strlen(name));
 	return !strcmp(file->path, name) || (slash && !strcmp(slash + 1, name));
 }
 
@@ -516,8 +525,9 @@ static struct dv_error *ask_in_module(struct question *q, const struct name *nam
 		DV_TRY(ask_files(q, name->module, name));
 	if (q->answers)
 		return NULL;
-	return dv_error_new(DV_ERROR_NOT_FOUND, "no function '%s' in a module or file '%s' that the guest had",
-			    name->function, name->module);
+	return dv_error_new(DV_ERROR_NOT_FOUND, "no %s%s%s in a module or file '%s' that the guest had",
+			    *name->function ? "function '" : "such place", name->function, *name->function ? "'" : "",
+			    name->module);
 }
 
 /* The kernel's, else a file's as it is shown where it has no name, else modules', else anybody's. */

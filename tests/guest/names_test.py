@@ -348,9 +348,11 @@ def where_lists_what_is_inlined(folder):
     guest.check(where(relocatable, place) == [want], f'{place} is {where(relocatable, place)} of the .o, not {want}')
     main = where(relocatable, 'main')[0]
     guest.check([f[:3] for f in main] == [('main', 'inlined.c', line['outermost(sink);'] - 1)], f'main is {main} of the .o')
-    nothing = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', program, 'nowhere'], capture_output=True,
-                             text=True)
-    guest.check(nothing.returncode == 1 and "no function 'nowhere' in " in nothing.stderr, nothing.stderr)
+    for arguments, words in (([program, 'nowhere'], "no function 'nowhere' in "), ([program, '[x'], 'a ] is missing'),
+                             ([program, 'main+1x'], "'1x' is no offset"),
+                             (['--sysroot', folder + '/none', program, 'main'], 'No such file')):
+        nothing = subprocess.run([os.path.join(guest.BUILD, 'dejaview'), 'where', *arguments], capture_output=True, text=True)
+        guest.check(nothing.returncode == 1 and words in nothing.stderr, f'{arguments}: {nothing.stderr}')
 
 
 if __name__ == '__main__':
