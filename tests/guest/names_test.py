@@ -347,7 +347,8 @@ def where_lists_what_is_inlined(folder):
     place = f'outermost+{store - start}'
     guest.check(where(relocatable, place) == [want], f'{place} is {where(relocatable, place)} of the .o, not {want}')
     main = where(relocatable, 'main')[0]
-    guest.check([f[:3] for f in main] == [('main', 'inlined.c', line['outermost(sink);'] - 1)], f'main is {main} of the .o')
+    guest.check(len(main) == 1 and main[0][:2] == ('main', 'inlined.c') and
+                line['int main(void)'] <= main[0][2] <= line['outermost(sink);'], f'main is {main} of the .o')
     for arguments, words in (([program, 'nowhere'], "no function 'nowhere' in "), ([program, '[x'], 'a ] is missing'),
                              ([program, 'main+1x'], "'1x' is no offset"),
                              (['--sysroot', folder + '/none', program, 'main'], 'No such file')):
