@@ -4,6 +4,7 @@
 
 #include "plugin/places.h"
 #include "plugin/tracer_private.h"
+#include "plugin/user_jumps.h"
 
 /* What an entry told, until its block's last instruction, where the time may be read. */
 struct pending {
@@ -82,8 +83,10 @@ static void on_entered(unsigned cpu, void *block)
 {
 	struct pending *p = &follow.pending[cpu & 0xff];
 
-	if (p->event)
-		dv_tracer_put(p->kind, cpu & 0xff, dv_tracer_block_icount(block), (uintptr_t)dv_steal(p->event), 0);
+	if (!p->event)
+		return;
+	dv_user_jumps_mapped();
+	dv_tracer_put(p->kind, cpu & 0xff, dv_tracer_block_icount(block), (uintptr_t)dv_steal(p->event), 0);
 }
 
 void dv_follow_instrument_entry(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *last, uint64_t vaddr)
@@ -104,6 +107,7 @@ uint64_t dv_follow_switch(unsigned cpu, uint64_t icount, const struct dv_task *n
 	uint64_t mm = dv_places_switch(&follow.places, next, &event);
 
 	follow.task_vaddr[cpu & 0xff] = next->vaddr;
+	dv_user_jumps_switched(mm);
 	if (event)
 		dv_tracer_put(DV_EVENT_MAPPING, cpu & 0xff, icount, (uintptr_t)event, 0);
 	return mm;

@@ -747,7 +747,7 @@ void dv_tracer_start(qemu_plugin_id_t id, const struct dv_tracer_setup *setup)
 	tracer.bytes = g_byte_array_new();
 	dv_console_start(setup->arch, setup->kernel);
 	dv_follow_start(setup->arch, setup->linux_);
-	dv_user_jumps_start(id);
+	dv_user_jumps_start(id, setup->several_cpus);
 	if (setup->is_continued)
 		dv_follow_continue();
 	qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);

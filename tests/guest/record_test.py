@@ -104,6 +104,10 @@ def main(scratch):
     missing = {'swapper/0', 'kthreadd', 'init', 'sort', 'tail', 'gunzip', 'md5sum', 'sleep', 'tr'} - threads
     check(not missing, 'the threads have their names', f'missing: {missing} in {sorted(threads)}')
     check(calls.get('start_kernel') == 1, 'start_kernel is called once', calls.get('start_kernel'))
+    thunks = [name for name in calls if name.startswith(('__x86_indirect_', '__x86_return_', 'retbleed_', 'srso_'))]
+    check(not thunks, 'thunks are not to be seen', thunks)
+    check(calls.get('kernel_init') == 1 and calls.get('kthreadd') == 1 and calls.get('kthread', 0) > 20,
+          'what is called through one is: the first function of kernel threads', calls.get('kthread'))
     check(calls.get('do_exit', 0) > 60, 'do_exit is called by each process', calls.get('do_exit'))
     check_stacks(run(TOOL, 'info', recording).stdout, trace, depths)
 

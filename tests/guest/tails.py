@@ -27,7 +27,7 @@ def check_compiler(path):
     for name, jump in {'direct': '<leaf>', 'middle': '<direct>', 'calls_first': '<direct>', 'odd': '<even>',
                        'even': '<odd>', 'through_linkage': '<from_tails@plt>', 'by_register': r'\*%r',
                        'by_memory': r'\*0x8\(%r', 'from_tails': '<inner>', 'again_from_tails': '<from_tails@plt>',
-                       'cases': r'\*%r', 'loops': '<loops'}.items():
+                       'cases': r'\*%r', 'loops': '<loops', 'spins': r'\*\(?%r'}.items():
         guest.check(re.search(r'jmp .*' + jump, body.get(name, '')), f'{name} has no jump to {jump}:\n{body.get(name)}')
 
 
@@ -38,7 +38,7 @@ MIDDLE = ['middle', '>direct', '>leaf']
 FROM_TAILS = ['>from_tails', '>inner']
 CALLS = [DIRECT, MIDDLE, ['calls_first', ' leaf', '>direct', '>leaf'], ['through_linkage', *FROM_TAILS],
          ['by_register', '>direct', '>leaf'], ['by_memory', *('>' + name.strip('>') for name in MIDDLE)],
-         ['even', '>odd', '>even', '>odd', '>even'], ['loops'],
+         ['even', '>odd', '>even', '>odd', '>even'], ['loops'], ['spins'],
          *[['cases', *after] for after in ([], [], ['>leaf'], [], ['>leaf'])],
          ['again_from_tails@plt', '>again_from_tails', ' inner', *FROM_TAILS]]
 

@@ -98,6 +98,29 @@ KEEP int cases(int n)
 	return leaf(n);
 }
 
+/* So many that the recorder has learnt, before the next round, which of these jumps it need not send. */
+KEEP void spins(int n)
+{
+	static const void *const steps[] = {&&add, &&double_, &&subtract, &&next};
+
+next:
+	if (!n--)
+		return;
+	goto *steps[n % 3];
+add:
+	sink += n;
+	goto *steps[3];
+double_:
+	sink *= 2;
+	if (sink & 1)
+		goto next;
+	sink++;
+	goto *steps[3];
+subtract:
+	sink -= n;
+	goto next;
+}
+
 KEEP void all(void)
 {
 	const struct table table = {1, middle};
@@ -110,6 +133,7 @@ KEEP void all(void)
 	by_memory(1, &table);
 	even(4);
 	loops(4);
+	spins(500000);
 	for (int i = 2; i < 7; i++)
 		cases(i);
 	again_from_tails(2);
