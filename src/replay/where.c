@@ -496,7 +496,20 @@ static struct dv_error *ask_modules(struct question *q, const char *module, cons
 	return NULL;
 }
 
-/* The file of this name, or any; each once. path: FILE+OFFSET, where the offset is an address of the file's. */
+/* The same file may be mapped from the initramfs and from the disk: it is told once. */
+static bool is_again(const struct question *q, uint32_t id, const struct dv_trace_mapped_file *file)
+{
+	for (uint32_t before = 1; before < id; before++) {
+		const struct dv_trace_mapped_file *f = dv_trace_reader_mapped_file(q->w->reader, before);
+
+		if (f && f->path && f->build_id && file->build_id && !strcmp(f->path, file->path) &&
+		    !strcmp(f->build_id, file->build_id))
+			return true;
+	}
+	return false;
+}
+
+/* file: its name or path, NULL: any. Of FILE+OFFSET the offset is an address of the file's. */
 static struct dv_error *ask_files(struct question *q, const char *file, const struct name *name)
 {
 	for (uint32_t id = 1; id <= DV_FILE_KEY_MAX_ID && q->answers < MAX_ANSWERS; id++) {
@@ -504,7 +517,7 @@ static struct dv_error *ask_files(struct question *q, const char *file, const st
 		const struct dv_symbol *symbol;
 		const struct image *image;
 
-		if (!f || !f->path || (file && !is_file_name(f, file)))
+		if (!f || !f->path || (file && !is_file_name(f, file)) || is_again(q, id, f))
 			continue;
 		DV_TRY(image_of(q->w, NULL, f, &image));
 		symbol = symbol_in(image->program, name->function);
