@@ -138,7 +138,9 @@ static int check_body(struct dv_peer *peer)
 	char value[32];
 	int len = header(peer, WSI_TOKEN_HTTP_CONTENT_LENGTH, value, sizeof(value));
 
-	if (!len || strspn(value, "0123456789") != strlen(value))
+	/* With both, others on the way could take another length for the body's. */
+	if (!len || strspn(value, "0123456789") != strlen(value) ||
+	    lws_hdr_total_length(peer->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING))
 		return 411;
 	return len < 0 || len > 9 || strtoul(value, NULL, 10) > DV_SERVER_MAX_MESSAGE ? 413 : 0;
 }

@@ -32,6 +32,7 @@ struct dv_peer {
 	char host[DV_GUARD_MAX_NAME + 1];
 	char path[1024];
 	struct dv_buf in; /* a message or body that is not whole yet */
+	uint64_t in_since_s; /* its first byte; monotonic */
 	struct dv_peer *next, **link; /* among the server's peers */
 
 	/* Under the server's lock. */

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include "server/private.h"
 
@@ -121,11 +122,29 @@ static int on_request(struct lws *wsi, const char *path)
 	return 0;
 }
 
+static uint64_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+/* A byte now and then keeps libwebsockets' own timeouts from running out. */
+static bool is_too_slow(struct dv_peer *peer)
+{
+	uint64_t now = now_s();
+
+	if (!peer->in.len)
+		peer->in_since_s = now;
+	return now - peer->in_since_s > DV_SERVER_STALL_SECONDS;
+}
+
 static int on_body(struct dv_peer *peer, const void *data, size_t len)
 {
 	if (!peer || peer->is_begun)
 		return 0;
-	if (peer->in.len + len > DV_SERVER_MAX_MESSAGE)
+	if (peer->in.len + len > DV_SERVER_MAX_MESSAGE || is_too_slow(peer))
 		return -1;
 	dv_buf_append(&peer->in, data, len);
 	return peer->in.failed ? -1 : 0;
@@ -185,6 +204,8 @@ static int on_message(struct dv_peer *peer, const void *data, size_t len)
 		lws_close_reason(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, NULL, 0);
 		return -1;
 	}
+	if (is_too_slow(peer))
+		return -1;
 	dv_buf_append(&peer->in, data, len);
 	if (peer->in.failed)
 		return -1;

@@ -23,7 +23,8 @@
 #define DV_SERVER_MAX_PEERS 128		      /* connections at a time */
 #define DV_SERVER_ROOM_BYTES (8u << 20)	      /* queued for one peer: dv_peer_wait() waits above it */
 #define DV_SERVER_MAX_QUEUE_BYTES (256u << 20) /* ... and above it the peer is dropped */
-#define DV_SERVER_STALL_SECONDS 30	      /* a peer that takes nothing of its queue for that long is dropped */
+/* A peer is dropped that takes nothing of its queue for that long, or sends one message or body for longer. */
+#define DV_SERVER_STALL_SECONDS 30
 #define DV_SERVER_PING_SECONDS 60	      /* a silent WebSocket is asked whether it is there */
 
 struct dv_server;

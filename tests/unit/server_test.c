@@ -256,6 +256,7 @@ TEST(bodies_that_are_refused)
 	} cases[] = {
 		{"", "HTTP/1.1 411 "},
 		{"Transfer-Encoding: chunked\r\n", "HTTP/1.1 411 "},
+		{"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "HTTP/1.1 411 "},
 		{"Content-Length: -1\r\n", "HTTP/1.1 4"},
 		{"Content-Length: 1048577\r\n", "HTTP/1.1 413 "},
 		{"Content-Length: 99999999999999999999\r\n", "HTTP/1.1 413 "},
