@@ -35,6 +35,7 @@ async function stands(at) {
 		document.querySelector('.debug-bar .where .num')?.textContent.replace(/\D/g, '') === String(n) && !document.querySelector('.debug-bar .waiting'), at);
 	assert.equal(number(await page.locator('.where-replay').innerText()), at);
 }
+const replayAt = async () => number(await page.locator('.where-replay').innerText());
 const terminal = () => page.evaluate(() => document.querySelector('.xterm-rows')?.innerText ?? '');
 /** Processes below the daemon. */
 function below(pid) {
@@ -244,21 +245,64 @@ test('arguments on demand: of a call, of all in view, streamed, and cancelled', 
 	await page.keyboard.press('4');
 });
 
-test('the end, a place on the ruler, and the start', async (t) => {
+test('the start, the end, and a place on the ruler, each by its key; the bar moves while it seeks', async (t) => {
 	if (!debugs)
 		return t.skip('this daemon has no debugger');
-	const { recording: r } = await ask(page, served, 'hello', {});
-	await page.locator('.debug-bar').getByRole('button', { name: 'Debug at the end' }).click();
-	await stands(r.to);
+	const { recording: r, trace } = await ask(page, served, 'hello', {});
 	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('{');
+	await stands(trace.from);
 	await page.keyboard.press('0');
-	await page.waitForTimeout(400);
+	await page.waitForFunction((to) => window.dejaview.view.value.to > to, trace.to);
+	await page.evaluate(() => {
+		window.seen = [];
+		const look = () => {
+			const at = Number(document.querySelector('.replay-handle')?.textContent.replace(/\D/g, ''));
+			if (at !== window.seen.at(-1))
+				window.seen.push(at);
+			window.looking = requestAnimationFrame(look);
+		};
+		look();
+	});
+	await page.keyboard.press('}');
+	await page.locator('.axis .target').waitFor({ state: 'attached' });
+	await page.locator('.debug-bar .waiting', { hasText: '%' }).waitFor();
+	await stands(r.to);
+	const seen = await page.evaluate(() => {
+		cancelAnimationFrame(window.looking);
+		return window.seen;
+	});
+	assert.ok(seen.length > 4 && seen.every((at, i) => i === 0 || at > seen[i - 1]) && seen.at(-1) === r.to, seen.join());
 	const axis = await page.locator('.axis').boundingBox();
 	await page.mouse.click(axis.x + 500, axis.y + 12);
 	const at = number(await page.locator('.axis .cursor').innerText());
 	await page.evaluate(() => document.querySelector('.scroller').focus());
 	await page.keyboard.press('h');
 	await stands(at);
+});
+
+test('the console: the line under the bar is lit, and each line leads into the debugger', async (t) => {
+	if (!debugs)
+		return t.skip('this daemon has no debugger');
+	await page.keyboard.press('3');
+	const lit = page.locator('.console .line.lit');
+	await lit.waitFor();
+	const { lines, current } = await ask(page, served, 'console', { icount: await replayAt(), before: 1, count: 2 });
+	const under = lines.find((line) => line.row === current) ?? lines[0];
+	assert.equal(number(await lit.locator('.when').innerText()), under.icount);
+	await page.getByRole('searchbox', { name: 'Filter lines' }).fill('Freeing unused kernel');
+	const line = page.locator('.console .line').first();
+	const at = number(await line.locator('.when').innerText());
+	await line.hover();
+	await line.getByRole('button', { name: 'Debug here' }).click();
+	await stands(at);
+	const { frames } = await ask(page, served, 'replay.stack', {});
+	assert.ok(frames.some((f) => /printk|serial|uart|console|free_init|kernel_init/.test(f.function ?? '')), frames.map((f) => f.function).join());
+	await page.keyboard.press('3');
+	await page.getByRole('searchbox', { name: 'Filter lines' }).fill('');
+	await page.waitForFunction((n) => document.querySelector('.console .line.lit .when')?.textContent.replace(/\D/g, '') === String(n), at);
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('4');
 });
 
 test('ending the debugger leaves no process behind', async (t) => {

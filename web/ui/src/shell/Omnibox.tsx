@@ -130,7 +130,7 @@ export function Omnibox(): JSX.Element {
 			<svg class="glass" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><circle cx="7" cy="7" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6" /><path d="M10.5 10.5 14 14" stroke="currentColor" stroke-width="1.6" /></svg>
 			<input ref={input} type="text" id="omnibox" role="combobox" aria-label="Search functions; > commands, : SQL, @ instruction count" aria-expanded={list.length > 0}
 				aria-controls="omnibox-list" aria-activedescendant={list[at] ? `choice-${list[at].key}` : undefined} aria-autocomplete="list" spellcheck={false} autocomplete="off"
-				placeholder="Search functions, or  >  commands   :  SQL   @  instruction" value={text.value}
+				placeholder="Search functions  ·  > commands  ·  : SQL  ·  @ count" value={text.value}
 				onInput={(e) => {
 					text.value = e.currentTarget.value;
 					chosen.value = 0;

@@ -122,8 +122,26 @@ export async function ask<M extends MethodName>(method: M, params: Methods[M]['p
 	return client.request(method, params, { signal });
 }
 
+/** How far a seek is, by where the replay has come: on the way back it begins at a checkpoint before. */
+function followSeek(): void {
+	let low: number | undefined;
+	effect(() => {
+		const target = replayTarget.value;
+		const { state, icount: at } = replay.value;
+		if (target === undefined)
+			low = undefined;
+		if (target === undefined || state !== 'running' || at === undefined || at >= target)
+			return;
+		low = Math.min(low ?? at, at);
+		const progress = replayProgress.peek();
+		if (progress)
+			replayProgress.value = { ...progress, done: at - low, total: target - low };
+	});
+}
+
 /** Keeps the slices that are open where the replay stands. */
 export function followReplay(): void {
+	followSeek();
 	let last: number | undefined;
 	let controller = new AbortController();
 	effect(() => {
