@@ -33,13 +33,14 @@ struct place {
 
 static struct user_jumps {
 	bool several_cpus;
-	uint64_t epoch, mm_vaddr; /* another one whenever a target may be something else */
+	uint64_t epoch;	   /* another one whenever a target may be something else */
+	uint64_t mm_vaddr; /* of the space that runs; 0: perhaps another than the last switch was to */
 	uint64_t questions;
 	struct place places[1u << TARGET_BITS];
 	uint32_t sites; /* so far; 0 is none */
 	uint32_t round; /* times STATES */
 	uint32_t states[MAX_SITES];
-} jumps = {.sites = 1, .round = STATES, .epoch = 1};
+} jumps; /* in .bss: most of it is never touched */
 
 /* Userdata: the site, its place in its page, and how far it goes. */
 static void *pack(uint32_t site, uint64_t vaddr, uint64_t target)
@@ -106,9 +107,11 @@ void dv_user_jumps_switched(uint64_t mm_vaddr)
 		jumps.mm_vaddr = mm_vaddr;
 }
 
+/* With exec another space runs, without a switch: the next one may be to who had the old one before. */
 void dv_user_jumps_mapped(void)
 {
 	jumps.epoch++;
+	jumps.mm_vaddr = 0;
 }
 
 /* Rather seldom. */
@@ -198,5 +201,8 @@ static void on_flush(qemu_plugin_id_t id)
 void dv_user_jumps_start(qemu_plugin_id_t id, bool several_cpus)
 {
 	jumps.several_cpus = several_cpus;
+	jumps.sites = 1;
+	jumps.round = STATES;
+	jumps.epoch = 1;
 	qemu_plugin_register_flush_cb(id, on_flush);
 }
