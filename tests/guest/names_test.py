@@ -195,7 +195,8 @@ def check_commands(trace):
                                      capture_output=True, text=True).stdout)
     got = sorted((row['name'], row['cmdline']) for row in rows)
     paths = ['/copied', '/mnt/opt/ondisk', '/usr/bin/dynamic', '/usr/bin/dynamic', '/usr/bin/stripped']
-    want = sorted([(os.path.basename(p), p + ' -x two words') for p in paths] + [('init', '/init')])
+    want = sorted([(os.path.basename(p), p + ' -x two words') for p in paths] +
+                  [('init', '/init'), ('tails', '/usr/bin/tails'), ('tails', '/usr/bin/tails first')])
     guest.check(got == want, f'command lines are {got}, not {want}')
 
 
