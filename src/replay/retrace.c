@@ -17,9 +17,10 @@
 /* A start of QEMU must be worth it. */
 #define MIN_CHECKPOINTS_PER_SEGMENT 3u
 /* Measured on a boot, in units of the replay's time: what the call-graph machine takes for all events, and, in
- * units of the time between two checkpoints, what a start from a checkpoint takes. */
-#define MACHINE_SHARE	0.2
-#define START_INTERVALS 1.5
+ * units of the time between two checkpoints, what a segment that starts at one takes more: the start, translating
+ * again what the one before it has translated, and writing its events. */
+#define MACHINE_SHARE	0.15
+#define START_INTERVALS 2.5
 #define QUIT_TIMEOUT_MS 60000
 #define WAIT_MS 20
 #define MAX_OPTIONS 128
