@@ -126,6 +126,16 @@ struct source_ops {
 	void (*column)(sqlite3_context *ctx, struct cursor *c, enum value value);
 };
 extern const struct source_ops slice_ops, row_ops, made_ops;
+void slice_column(sqlite3_context *ctx, struct cursor *cursor, enum value value);
+void row_column(sqlite3_context *ctx, struct cursor *cursor, enum value value);
+
+/* The slice that a cursor over slices is at. */
+static inline uint32_t slice_of(const struct cursor *c)
+{
+	uint64_t row = c->reverse ? c->row - 1 : c->row;
+
+	return c->ids ? c->ids[row] : (uint32_t)row;
+}
 
 /* Takes a constraint into the plan: the filter will get it. */
 void plan_take(struct table *t, sqlite3_index_info *info, int constraint);
