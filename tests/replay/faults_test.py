@@ -2,82 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What can go wrong before and while a recording is replayed: each is said, in bounded time, and leaves no process
 behind. Prints TAP."""
-import glob
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'guest'))
-import guest
-
-DEJAVIEW = os.path.join(guest.BUILD, 'dejaview')
-QEMU = shutil.which('qemu-system-x86_64')
-
-
-def recording(folder):
-    """Made once, with checkpoints. What a test changes is a copy's."""
-    path = os.path.join(folder, 'r.dejaview')
-    if not os.path.exists(path):
-        init, initrd = guest.compile_golden(folder)[0], os.path.join(folder, 'initrd.gz')
-        guest.initramfs(initrd, init)
-        quiet = dict(check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        subprocess.run([DEJAVIEW, 'record', '--quiet', '--no-trace', '-o', path, '--', QEMU, '-m', '256', '-nographic',
-                        '-no-reboot', '-net', 'none', '-kernel', guest.kernel('6.12'), '-initrd', initrd, '-append',
-                        'console=ttyS0 panic=-1 quiet'], timeout=300, **quiet)
-        subprocess.run([DEJAVIEW, 'checkpoint', '--quiet', '--interval', '2s', path], timeout=300, **quiet)
-    return path
-
-
-def copy(folder, checkpoints=True):
-    path = os.path.join(folder, 'copy.dejaview')
-    shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(recording(folder), path)
-    if not checkpoints:
-        shutil.rmtree(os.path.join(path, 'checkpoints'))
-    return path
-
-
-def fake_qemu(folder, script):
-    path = os.path.join(folder, 'fake-qemu')
-    with open(path, 'w') as f:
-        f.write('#!/bin/sh\n' + script.replace('QEMU', QEMU) + '\n')
-    os.chmod(path, 0o755)
-    return path
-
-
-def run(*args, **more):
-    result = subprocess.run([DEJAVIEW, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=150,
-                            **more)
-    return result.returncode, result.stdout + result.stderr
-
-
-def using(path, program=''):
-    """Processes whose command line or folder names it."""
-    found = []
-    for proc in glob.glob('/proc/[0-9]*'):
-        try:
-            command = open(proc + '/cmdline').read()
-            state = open(proc + '/stat').read().rsplit(')', 1)[1].split()[0]
-        except OSError:
-            continue
-        if path in command and program in command.split('\0')[0] and state != 'Z' and int(proc[6:]) != os.getpid():
-            found.append(int(proc[6:]))
-    return found
-
-
-def fails_with(path, text, *args, **more):
-    status, said = run(*args, **more)
-    guest.check(status == 1 and text in said, f'exit code {status}, expected "{text}": {said[-500:]}')
-    guest.check(not using(path), f'left behind: {using(path)}')
-
-
-def last_icount(path):
-    return json.load(open(os.path.join(path, 'manifest.json')))['end']['common_icount']
+from fault_kit import (DEJAVIEW, VERSION, copy, fails_with, fake_qemu, gone, guest, last_icount, recording, run, using,
+                       without_gdb)
+import session_faults
 
 
 def qemu_is_missing(folder):
@@ -93,9 +28,6 @@ def qemu_is_another_version(folder):
         fails_with(r, 'only the same QEMU replays a recording', verb, '--qemu', other, r, *more)
 
 
-VERSION = 'case "$1" in -version|-help) exec QEMU "$@";; esac\n'
-
-
 def qemu_dies_as_it_starts(folder):
     r = recording(folder)
     fails_with(r, 'last words', 'seek', '--qemu', fake_qemu(folder, VERSION + 'echo last words >&2; exit 3'), r, '1000')
@@ -104,6 +36,24 @@ def qemu_dies_as_it_starts(folder):
 def qemu_says_nothing(folder):
     r = recording(folder)
     fails_with(r, 'nothing said in', 'seek', '--qemu', fake_qemu(folder, 'exec sleep 1000'), r, '1000')
+
+
+silent = {}
+
+
+def qemu_never_opens_its_monitor_begin(folder):
+    """Takes a minute, in which the other tests run: on a recording of its own, so that they see no process of it."""
+    r = silent['recording'] = os.path.join(folder, 'silent.dejaview')
+    shutil.copytree(recording(folder), r, ignore=shutil.ignore_patterns('checkpoints'))
+    qemu = fake_qemu(folder, VERSION + 'exec sleep 1000', 'silent-qemu')
+    silent['process'] = subprocess.Popen([DEJAVIEW, 'seek', '--qemu', qemu, r, '1000'], stdin=subprocess.DEVNULL,
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def qemu_never_opens_its_monitor(_):
+    said = silent['process'].communicate(timeout=150)[1]
+    guest.check(silent['process'].returncode == 1 and 'has not answered on its monitor (QMP) in 60 s' in said, said)
+    gone(silent['recording'])
 
 
 def the_machine_is_another(folder):
@@ -119,26 +69,60 @@ def the_machine_is_another(folder):
 
 
 def the_log_is_damaged(folder):
-    """The replay leaves the recording's path: it stands still or ends, which is said with the icount."""
+    """Before QEMU is started: whatever a byte says, it is not what was recorded."""
     r = copy(folder, checkpoints=False)
     path = os.path.join(r, 'rr.log')
-    log = bytearray(open(path, 'rb').read())
+    log = open(path, 'rb').read()
     middle = len(log) // 2
-    log[middle:middle + 64] = b'\xff' * 64
-    open(path, 'wb').write(log)
+    clock = [at for at, kind in events_of(log) if kind == 28][0] + 8
+    damages = {': it is cut off': log[:middle], '': b'', ': it is not what was recorded': log[:clock] +
+               bytes([log[clock] ^ 16]) + log[clock + 1:], 'no valid event (kind 255) at offset 12':
+               log[:12] + b'\xff' + log[13:], 'version 0x68656c6c': b'hello world\n' * 1000}
+    for said, data in damages.items():
+        with open(path, 'wb') as f:
+            f.write(data)
+        for verb, more in (('seek', ['1000']), ('trace', [])):
+            status, text = run(verb, r, *more)
+            guest.check(status == 1 and 'a log that is damaged' in text and said in text, f'{said}: {status}: {text}')
+    os.unlink(path)
+    fails_with(r, 'rr.log', 'seek', r, '1000')
+
+
+def events_of(log):
+    """(offset, kind) of each, by the sizes in src/replay/log.c; the guest has no keyboard and no sound."""
+    at = 12
+    while at < len(log):
+        kind = log[at]
+        yield at, kind
+        arrays = {7: 1, 9: 5, 23: 0, 27: 4}
+        if kind in arrays:
+            length = at + 1 + arrays[kind]
+            at = length + 4 + int.from_bytes(log[length:length + 4], 'big')
+        else:
+            at += 1 + {0: 4, 3: 8, 4: 8, 8: 8, 22: 8, 24: 4, 28: 8, 29: 8}.get(kind, 0)
+
+
+def the_replay_goes_astray(folder):
+    """An interrupt is missing in a log that is whole: it stands still or ends, which is said with the icount."""
+    r = copy(folder, checkpoints=False)
+    path, manifest = os.path.join(r, 'rr.log'), os.path.join(r, 'manifest.json')
+    log = open(path, 'rb').read()
+    interrupts = [at for at, kind in events_of(log) if kind == 1]
+    gone_at = interrupts[len(interrupts) // 2]
+    with open(path, 'wb') as f:
+        f.write(log[:gone_at] + log[gone_at + 1:])
+    changed = json.load(open(manifest))
+    changed['end']['log_bytes'] -= 1
+    del changed['end']['log_digest']
+    json.dump(changed, open(manifest, 'w'))
     status, said = run('seek', r, str(last_icount(r)))
     guest.check(status == 1 and re.search(r'on the way to \d+', said), f'{status}: {said}')
-    guest.check(not using(r), f'left behind: {using(r)}')
+    gone(r)
 
 
 def gdb_is_missing(folder):
     r = recording(folder)
-    tools = os.path.join(folder, 'tools')
-    os.makedirs(tools, exist_ok=True)
-    for tool in (QEMU, shutil.which('qemu-img')):
-        if not os.path.exists(os.path.join(tools, os.path.basename(tool))):
-            os.symlink(tool, os.path.join(tools, os.path.basename(tool)))
-    fails_with(r, 'install the package gdb', 'debug', r, env=dict(os.environ, PATH=tools))
+    fails_with(r, 'install the package gdb', 'debug', r, env=without_gdb(folder))
 
 
 def a_list_of_checkpoints_is_malformed(folder):
@@ -176,12 +160,11 @@ def killed_it_leaves_no_qemu(folder):
     guest.check(seen, 'no QEMU was seen')
     p.send_signal(signal.SIGKILL)
     p.wait()
-    while using(r) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    guest.check(not using(r), f'left behind: {using(r)}')
+    gone(r)
 
 
 if __name__ == '__main__':
-    guest.main([qemu_is_missing, qemu_is_another_version, qemu_dies_as_it_starts, qemu_says_nothing,
-                the_machine_is_another, the_log_is_damaged, gdb_is_missing, a_list_of_checkpoints_is_malformed,
-                killed_it_leaves_no_qemu])
+    guest.main([qemu_never_opens_its_monitor_begin, qemu_is_missing, qemu_is_another_version, qemu_dies_as_it_starts,
+                qemu_says_nothing, the_machine_is_another, the_log_is_damaged, the_replay_goes_astray, gdb_is_missing,
+                a_list_of_checkpoints_is_malformed, killed_it_leaves_no_qemu, *session_faults.TESTS,
+                qemu_never_opens_its_monitor])
