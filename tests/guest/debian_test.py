@@ -23,6 +23,7 @@ KERNELS = os.environ.get('DEJAVIEW_TEST_KERNELS', 'none')
 DISK = os.path.join(os.environ.get('DEJAVIEW_TEST_GUESTS', 'none'), 'debian.qcow2')
 VMLINUX = os.path.join(KERNELS, '6.12', 'vmlinux')
 ANSWER_SECONDS = 600    # a limit, not an expectation
+SEEKS = os.environ.get('DEJAVIEW_DEBIAN_SEEKS', '60')
 PROBES = os.environ.get('DEJAVIEW_DEBIAN_PROBES', '15')
 count = 0
 
@@ -195,6 +196,47 @@ def recorded(folder):
     if check(run(TOOL, 'trace', '--quiet', '-o', again, recording) is not None, 'it is traced again'):
         check(run(os.path.join(BUILD, 'tests/replay/compare_traces'), recording, trace, again) is not None,
               'both traces hold the same events')
+    checkpointed(folder, recording, trace)
+
+
+def checkpointed(folder, recording, trace):
+    """A session's view of so large a guest, with its own figures: they are larger than the demo's."""
+    check(run(TOOL, 'checkpoint', '--quiet', recording) is not None, 'checkpoints are made')
+    made = json.loads(run(TOOL, 'checkpoint', '--list', '--json', recording) or '{}')
+    if not check(made.get('complete') and len(made['checkpoints']) >= 10, 'up to the end', made):
+        return
+    saves = sorted(c['save_ms'] for c in made['checkpoints'])
+    note(f'{len(saves)} checkpoints, {made["bytes"] / 2**20:.0f} MiB, one takes {saves[len(saves) // 2]} ms '
+         f'(median; {saves[-1]} ms at most)')
+    out = run(os.path.join(BUILD, 'bench/bench-seek'), recording, SEEKS)
+    for line in (out or '').splitlines():
+        note(line.split('aim')[0].rstrip())
+    check(out is not None, f'{SEEKS} seeks, forward and backward, are exact')
+    if check(run(TOOL, 'trace', '--quiet', '-j', '2', '-o', os.path.join(folder, 'segments.dvtrace'), recording)
+             is not None, 'it is traced in segments'):
+        check(run(os.path.join(BUILD, 'tests/replay/compare_traces'), recording, trace,
+                  os.path.join(folder, 'segments.dvtrace')) is not None, 'which hold the same events')
+    debugged(recording)
+
+
+def debugged(recording):
+    os.environ['DEJAVIEW_BUILD'] = BUILD
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'replay'))
+    from session_faults import Debug
+    start = time.monotonic()
+    d = Debug('--call', 'vfs_read#5000', '--debug-info', VMLINUX, recording)
+    note(f'to the prompt, with DWARF, at the 5000th vfs_read: {time.monotonic() - start:.1f} s')
+    text = d.do('backtrace 3')
+    check('vfs_read (file=' in text and 'fs/read_write.c:' in text, 'gdb stands at a call, with arguments and lines', text)
+    text = d.do('dv bt')
+    check('#0   vfs_read' in text, 'the exact stack', text)
+    d.do('hbreak vfs_read')
+    back, on = d.do('reverse-continue'), d.do('continue')
+    check('Breakpoint 1' in back and 'Breakpoint 1' in on, 'a breakpoint stops backward and forward', back + on)
+    text = d.do('dv seek end')
+    end = json.loads(run(TOOL, 'info', '--json', recording))['recording']['end']['common_icount']
+    check(f'icount {end} of' in d.do('dv when'), 'its end is a place', text)
+    check(d.end() == 0, 'gdb ends', d.text[-500:])
 
 
 def bare(folder):
