@@ -121,6 +121,18 @@ static struct dv_error *show(const struct command *c, const struct dv_recording 
 	return NULL;
 }
 
+static void tell_made(const struct command *c, const struct dv_checkpoints_made *made)
+{
+	if (made->stuck_icount)
+		fprintf(stderr, "dejaview checkpoint: the replay stood still at icount %" PRIu64 ", a fault of QEMU's: %s\n",
+			made->stuck_icount, made->proved ? "once more, from the last checkpoint" : "no further");
+	if (made->dropped)
+		fprintf(stderr, "dejaview checkpoint: %zu did not replay as they should and were not kept\n", made->dropped);
+	if (made->proved && !c->json && !c->quiet)
+		printf("made %zu, each in %u ms (median; %u at most)\n", made->proved, made->median_save_ms,
+		       made->max_save_ms);
+}
+
 static struct dv_error *make(struct command *c, struct dv_recording *r)
 {
 	_cleanup_(dv_qemu_version_deinit) struct dv_qemu_version version = {0};
@@ -133,16 +145,15 @@ static struct dv_error *make(struct command *c, struct dv_recording *r)
 		DV_TRY(dv_recording_set_image(r, c->images[i]));
 	DV_TRY(dv_qemu_probe(c->qemu ?: r->plan->binary, &version));
 	DV_TRY(dv_recording_check(r, version.text));
-	c->last_percent = -100;
-	err = dv_checkpoints_make(r, &options, &made);
-	if (c->shown && isatty(STDERR_FILENO))
-		fputc('\n', stderr);
-	DV_TRY(err);
-	if (made.dropped)
-		fprintf(stderr, "dejaview checkpoint: %zu did not replay as they should and were not kept\n", made.dropped);
-	if (made.proved && !c->json && !c->quiet)
-		printf("made %zu, each in %u ms (median; %u at most)\n", made.proved, made.median_save_ms,
-		       made.max_save_ms);
+	do {
+		made = (struct dv_checkpoints_made){0};
+		c->last_percent = -100;
+		err = dv_checkpoints_make(r, &options, &made);
+		if (c->shown && isatty(STDERR_FILENO))
+			fputc('\n', stderr);
+		DV_TRY(err);
+		tell_made(c, &made);
+	} while (made.stuck_icount && made.proved && !interrupts);
 	DV_TRY(show(c, r));
 	return interrupts ? dv_error_new(DV_ERROR_CANCELLED, "interrupted; the next run goes on from there") : NULL;
 }

@@ -99,6 +99,7 @@ struct dv_checkpoints_made {
 	uint64_t bytes;
 	uint32_t median_save_ms, max_save_ms;
 	bool complete;	/* the pass came to the recording's end */
+	uint64_t stuck_icount; /* 0, or where its QEMU stood still: the next pass goes on from the last one kept */
 };
 
 /*

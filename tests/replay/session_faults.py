@@ -71,12 +71,16 @@ def is_killed(pid, wanted):
     until(f'the end of {names}', lambda: not alive(pids))
 
 
+started = []
+
+
 class Debug:
     """`dejaview debug` with pipes for a terminal."""
 
     def __init__(self, *args):
         self.process = subprocess.Popen([DEJAVIEW, 'debug', *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, env=dict(os.environ, TERM='dumb'))
+        started.append(self.process)
         self.text, self.marks = b'', 0
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
@@ -330,7 +334,23 @@ def moved_and_read_only(folder):
     gone(moved)
 
 
-TESTS = [segments_answer_as_one_replay, too_little_memory_takes_fewer, a_first_session_leaves_checkpoints,
+def alone(test):
+    """One that fails leaves nothing for the next one to find."""
+    def run_it(folder):
+        try:
+            test(folder)
+        finally:
+            for process in started:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            started.clear()
+    run_it.__name__ = test.__name__
+    return run_it
+
+
+TESTS = [alone(test) for test in (
+         segments_answer_as_one_replay, too_little_memory_takes_fewer, a_first_session_leaves_checkpoints,
          a_session_that_ends_early_leaves_what_is_whole, a_kernel_without_debug_information_has_names,
          a_guest_that_cannot_be_restored, a_port_is_in_use, gdb_is_missing_for_an_editor,
-         a_killed_adapter_takes_all_along, a_killed_daemon_takes_all_along, moved_and_read_only]
+         a_killed_adapter_takes_all_along, a_killed_daemon_takes_all_along, moved_and_read_only)]
