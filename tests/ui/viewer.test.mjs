@@ -38,6 +38,13 @@ async function calm() {
 	await page.waitForFunction(() => /^35|^0|^\d+ – /.test(document.querySelector('.status .num').textContent));
 	await settled(page);
 }
+async function dragRuler(from, to) {
+	const axis = await page.locator('.axis').boundingBox();
+	await page.mouse.move(axis.x + from, axis.y + 10);
+	await page.mouse.down();
+	await page.mouse.move(axis.x + to, axis.y + 12, { steps: 5 });
+	await page.mouse.up();
+}
 async function search(glob) {
 	await page.keyboard.press('/');
 	await page.keyboard.type(glob);
@@ -204,11 +211,7 @@ test('tracks are filtered by name, opened, pinned', async () => {
 
 test('a drag on the ruler is an area: flame graph, table, callers and callees', async () => {
 	await calm();
-	const axis = await page.locator('.axis').boundingBox();
-	await page.mouse.move(axis.x + 300, axis.y + 10);
-	await page.mouse.down();
-	await page.mouse.move(axis.x + 800, axis.y + 12, { steps: 5 });
-	await page.mouse.up();
+	await dragRuler(300, 800);
 	await page.locator('.flame-canvas').waitFor();
 	const { span } = (await state(page)).selection;
 	await page.getByRole('tab', { name: 'Table' }).click();
@@ -230,11 +233,7 @@ test('a drag on the ruler is an area: flame graph, table, callers and callees', 
 
 test('the table and its sides say what SQL says', async () => {
 	await calm();
-	const axis = await page.locator('.axis').boundingBox();
-	await page.mouse.move(axis.x + 200, axis.y + 10);
-	await page.mouse.down();
-	await page.mouse.move(axis.x + 900, axis.y + 12, { steps: 5 });
-	await page.mouse.up();
+	await dragRuler(200, 900);
 	await page.getByRole('tab', { name: 'Table' }).click();
 	await page.getByRole('searchbox', { name: 'Filter functions' }).fill('ksys_write');
 	const row = page.locator('.stats-body .stats-row').filter({ has: page.getByRole('button', { name: 'ksys_write', exact: true }) });
