@@ -211,7 +211,8 @@ static struct dv_error *find_calls(struct listing *l)
 	if (!l->calls)
 		return dv_error_no_memory();
 	for (size_t i = 0; i < l->calls_len; i++)
-		l->calls[i] = (struct dv_call){.start_icount = slices[i].start_icount, .end_icount =
+		l->calls[i] = (struct dv_call){.start_icount = slices[i].start_icount,
+			.first_icount = dv_query_first_instruction(l->query, slices[i].id), .end_icount =
 			slices[i].dur_icount == DV_QUERY_OPEN ? UINT64_MAX : slices[i].start_icount + slices[i].dur_icount};
 	return NULL;
 }

@@ -151,6 +151,8 @@ struct dv_query_slice {
 
 /* False when there is no such slice. */
 bool dv_query_slice(const struct dv_query *q, uint32_t id, struct dv_query_slice *ret);
+/* When its first instruction runs: later than its start where an interrupt or a fault came before it. id exists. */
+uint64_t dv_query_first_instruction(const struct dv_query *q, uint32_t id);
 /* By the name that it has in every trace of the recording; DV_QUERY_NONE when there is none. */
 uint32_t dv_query_slice_by_key(const struct dv_query *q, uint64_t start_icount, uint32_t utid, uint32_t depth);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One slice and what is around it. */
 #include "query/query_private.h"
+#include "trace/format.h"
 
 bool dv_query_slice(const struct dv_query *q, uint32_t id, struct dv_query_slice *ret)
 {
@@ -76,6 +77,27 @@ size_t dv_query_stack_at(const struct dv_query *q, uint32_t track, uint64_t icou
 			ret[depth] = c->lanes[at - 1];
 	}
 	return depth < max ? depth : max;
+}
+
+uint64_t dv_query_first_instruction(const struct dv_query *q, uint32_t id)
+{
+	const struct columns *c = &q->c;
+	struct dv_query_slice slice = {0}, child;
+	struct lane lane;
+	uint64_t icount;
+
+	if (!dv_query_slice(q, id, &slice) || slice.track >= c->n_tracks ||
+	    slice.depth + 1 >= c->tracks[slice.track].depths)
+		return slice.start_icount;
+	lane = track_lane(c, &c->tracks[slice.track], slice.depth + 1);
+	for (icount = slice.start_icount;; icount += child.dur_icount) {
+		uint32_t at = lane_find(c, lane.first, lane.end, first_slice_at(c, icount + 1));
+
+		if (at == lane.first || !dv_query_slice(q, c->lanes[at - 1], &child) || child.start_icount != icount ||
+		    (child.kind != DV_SLICE_INTERRUPT && child.kind != DV_SLICE_EXCEPTION) || !child.dur_icount ||
+		    child.dur_icount == DV_QUERY_OPEN)
+			return icount;
+	}
 }
 
 size_t dv_query_ancestors(const struct dv_query *q, uint32_t id, uint32_t *ret, size_t max)

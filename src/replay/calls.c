@@ -24,10 +24,31 @@ static int compare_start(const void *key, const void *row)
 	return icount < start ? -1 : icount > start;
 }
 
-/* Of calls with one start (none that were exact have that) any will do. */
-static struct dv_call *find(const struct dv_calls *calls, uint64_t start_icount)
+#define MAX_BETWEEN 1000 /* calls that begin while the first instruction of one waits */
+
+/*
+ * Of calls with one start (none that were exact have that) any will do. One whose first instruction was kept
+ * waiting is seen when that runs.
+ */
+static struct dv_call *find(const struct dv_calls *calls, uint64_t icount)
 {
-	return bsearch(&start_icount, calls->calls, calls->calls_len, sizeof(*calls->calls), compare_start);
+	struct dv_call *call = bsearch(&icount, calls->calls, calls->calls_len, sizeof(*calls->calls), compare_start);
+	size_t low = 0, high = calls->calls_len;
+
+	if (call && call->first_icount == icount)
+		return call;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (calls->calls[mid].start_icount <= icount)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (size_t looked = 0; low-- > 0 && looked < MAX_BETWEEN; looked++)
+		if (calls->calls[low].first_icount == icount)
+			return &calls->calls[low];
+	return NULL;
 }
 
 /* The call that returns by this slot at this count. */
@@ -140,7 +161,7 @@ static struct dv_error *fetch_starts(const struct dv_recording *recording, struc
 		return dv_error_no_memory();
 	for (size_t i = 0; i < c->calls_len; i++) {
 		needed[i].from_icount = c->calls[i].start_icount;
-		needed[i].to_icount = needed[i].from_icount + 1;
+		needed[i].to_icount = c->calls[i].first_icount + 1;
 		if (c->calls[i].end_icount < f->end_icount)
 			needed[i].to_icount = c->calls[i].end_icount + 1;
 	}

@@ -17,6 +17,7 @@ struct dv_calls_function {
 /* A call, named as the trace names it, and what was found of it. */
 struct dv_call {
 	uint64_t start_icount; /* to stand on the first instruction */
+	uint64_t first_icount; /* when that runs: later where an interrupt came before it */
 	uint64_t end_icount;   /* to stand on the instruction returned to; UINT64_MAX when it never returned */
 	bool has_arguments;    /* entry is filled in */
 	bool has_value;

@@ -172,6 +172,7 @@ static struct dv_error *find_calls(struct fetch *f, const uint32_t *functions, s
 		return dv_error_no_memory();
 	for (size_t i = 0; i < f->len; i++) {
 		f->calls[i].start_icount = f->slices[i].start_icount;
+		f->calls[i].first_icount = dv_query_first_instruction(f->job->rpc->query, f->slices[i].id);
 		f->calls[i].end_icount = f->slices[i].dur_icount == DV_QUERY_OPEN
 						 ? UINT64_MAX
 						 : f->slices[i].start_icount + f->slices[i].dur_icount;

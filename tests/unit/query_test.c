@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/memory.h"
 #include "base/proto.h"
+#include "trace/writer.h"
 #include "query_trace.h"
 #include "test.h"
 
@@ -159,6 +160,56 @@ TEST(stack_at)
 				CHECK(depth < count && got[depth++] == i);
 		}
 		CHECK_EQ(depth, count);
+	}
+}
+
+static void name_by_key(void *context, uint64_t key, struct dv_trace_function *ret)
+{
+	static const char *const names[] = {"calls", "timer", "fault", "later", "plain"};
+
+	(void)context;
+	*ret = (struct dv_trace_function){.name = names[key], .vaddr = 0xffffffff81000000 + key * 64};
+}
+
+/* A call that a fault and then an interrupt kept waiting, one with a call right at its start, one with neither. */
+TEST(first_instruction)
+{
+	static const struct {
+		uint64_t icount, key;
+		enum dv_slice_kind kind; /* DV_SLICE_KINDS: an end */
+	} events[] = {
+		{100, 0, DV_SLICE_CALL}, {100, 2, DV_SLICE_EXCEPTION}, {130, 0, DV_SLICE_KINDS},
+		{130, 1, DV_SLICE_INTERRUPT}, {170, 0, DV_SLICE_KINDS}, {175, 1, DV_SLICE_INTERRUPT},
+		{180, 0, DV_SLICE_KINDS}, {190, 0, DV_SLICE_KINDS}, {200, 3, DV_SLICE_CALL}, {200, 4, DV_SLICE_TAIL_CALL},
+		{210, 0, DV_SLICE_KINDS}, {220, 0, DV_SLICE_KINDS}, {230, 3, DV_SLICE_CALL}, {230, 1, DV_SLICE_INTERRUPT},
+	};
+	static const struct {
+		uint64_t start, first;
+		uint32_t depth;
+	} want[] = {{100, 170, 0}, {100, 100, 1}, {200, 200, 0}, {230, 230, 0}};
+	const struct dv_trace_thread thread = {.id = 1, .tid = 5, .tgid = 5, .comm = "one"};
+	struct dv_trace_options options = {.path = trace_path, .exact = true, .describe = name_by_key};
+	struct dv_query_options how = {.no_cache = true};
+	_cleanup_(dv_query_closep) struct dv_query *q = NULL;
+	struct dv_trace_writer *w;
+
+	snprintf(trace_path, sizeof(trace_path), "%s/first.dvtrace", test_dir());
+	CHECK_OK(dv_trace_writer_create(&options, &w));
+	dv_trace_writer_thread(w, 10, &thread);
+	dv_trace_writer_switch(w, 10, 0, 0, 1);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(events); i++) {
+		if (events[i].kind == DV_SLICE_KINDS)
+			dv_trace_writer_end(w, 1, events[i].icount);
+		else
+			dv_trace_writer_begin(w, 1, events[i].icount, events[i].key, events[i].kind);
+	}
+	CHECK_OK(dv_trace_writer_finish(w, 300));
+	CHECK_OK(dv_query_open(trace_path, &how, &q));
+	for (size_t i = 0; i < DV_ARRAY_SIZE(want); i++) {
+		uint32_t id = dv_query_slice_by_tid(q, want[i].start, 5, want[i].depth);
+
+		CHECK(id != DV_QUERY_NONE);
+		CHECK_EQ(dv_query_first_instruction(q, id), want[i].first);
 	}
 }
 
