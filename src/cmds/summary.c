@@ -274,8 +274,8 @@ static void print_state(FILE *to, const struct dv_summary *summary)
 	else
 		fprintf(to, "exact         yes: each timestamp is the instruction count of the call's first instruction\n");
 	if (damage)
-		fprintf(to, "damage        %s\n              calls are counted up to there; query and report go on behind it\n",
-			damage->message);
+		fprintf(to, "damage        %s\n%s", damage->message, metadata->finished ?
+			"              calls are counted up to there; query and report go on behind it\n" : "");
 	else if (!metadata->finished)
 		fprintf(to, "end           cut off: its writer did not finish it\n");
 }
