@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A whole Debian as guest: q35 with qboot, 4 GB, systemd on an AHCI disk's first partition, user networking
-with a forwarded port, QMP of the user's own; recorded by the tool, replayed, sought; and traced by the bare
-plugin with the names of a vmlinux with DWARF. TAP, with figures in its comments.
+with a forwarded port, QMP of the user's own. TAP, with figures in its comments.
+  record    recorded by the tool, replayed, sought; and traced by the bare plugin with the names of a vmlinux
+            with DWARF
+  debug     what a debugging session has of so large a guest: checkpoints, seeks from them, gdb
 
-usage: debian_test.py BUILD     with DEJAVIEW_TEST_KERNELS/6.12 (fetch-kernel --dbg) and
+usage: debian_test.py BUILD record|debug     with DEJAVIEW_TEST_KERNELS/6.12 (fetch-kernel --dbg) and
 DEJAVIEW_TEST_GUESTS/debian.qcow2 with its .boot/ (check makes both)
 """
 import hashlib
@@ -165,22 +167,29 @@ def check_trace(path):
           f'start_kernel {calls.get("start_kernel")}, do_exit {calls.get("do_exit")}')
 
 
-def recorded(folder):
-    before = digest(DISK)
+def recording_of(folder):
+    """The path, what info says of it and how long it took; None when it did not come to its end."""
     recording = os.path.join(folder, 'debian.dejaview')
-    trace = os.path.join(recording, 'trace.dvtrace')
     guest = Debian(folder, DISK, 'record')
     start = time.monotonic()
     try:
         guest.start(TOOL, 'record', '-o', recording, '--', *guest.command)
         if not guest.live():
-            return
+            return None
     finally:
         guest.end()
     seconds = time.monotonic() - start
     info = json.loads(run(TOOL, 'info', '--json', recording) or '{}')
-    if not check('trace' in info, 'info reads the recording'):
+    return (recording, info, seconds) if check('trace' in info, 'info reads the recording') else None
+
+
+def recorded(folder):
+    before = digest(DISK)
+    made = recording_of(folder)
+    if not made:
         return
+    recording, info, seconds = made
+    trace = os.path.join(recording, 'trace.dvtrace')
     figures(info['trace'], seconds)
     check(info['recording']['end']['how'] == 'guest-shutdown', 'it ended by the power-off', info['recording']['end'])
     check(info['trace']['finished'] and 'damage' not in info['trace'] and info['trace']['exact'],
@@ -196,17 +205,21 @@ def recorded(folder):
     if check(run(TOOL, 'trace', '--quiet', '-o', again, recording) is not None, 'it is traced again'):
         check(run(os.path.join(BUILD, 'tests/replay/compare_traces'), recording, trace, again) is not None,
               'both traces hold the same events')
-    checkpointed(folder, recording, trace)
 
 
-def checkpointed(folder, recording, trace):
-    """A session's view of so large a guest, with its own figures: they are larger than the demo's."""
-    check(run(TOOL, 'checkpoint', '--quiet', recording) is not None, 'checkpoints are made')
-    made = json.loads(run(TOOL, 'checkpoint', '--list', '--json', recording) or '{}')
-    if not check(made.get('complete') and len(made['checkpoints']) >= 10, 'up to the end', made):
+def checkpointed(folder):
+    """The figures are larger than the demo's."""
+    made = recording_of(folder)
+    if not made:
         return
-    saves = sorted(c['save_ms'] for c in made['checkpoints'])
-    note(f'{len(saves)} checkpoints, {made["bytes"] / 2**20:.0f} MiB, one takes {saves[len(saves) // 2]} ms '
+    recording = made[0]
+    trace = os.path.join(recording, 'trace.dvtrace')
+    check(run(TOOL, 'checkpoint', '--quiet', recording) is not None, 'checkpoints are made')
+    there = json.loads(run(TOOL, 'checkpoint', '--list', '--json', recording) or '{}')
+    if not check(there.get('complete') and len(there['checkpoints']) >= 10, 'up to the end', there):
+        return
+    saves = sorted(c['save_ms'] for c in there['checkpoints'])
+    note(f'{len(saves)} checkpoints, {there["bytes"] / 2**20:.0f} MiB, one takes {saves[len(saves) // 2]} ms '
          f'(median; {saves[-1]} ms at most)')
     out = run(os.path.join(BUILD, 'bench/bench-seek'), recording, SEEKS)
     for line in (out or '').splitlines():
@@ -263,8 +276,11 @@ def bare(folder):
 
 
 def main(folder):
-    recorded(folder)
-    bare(folder)
+    if sys.argv[2] == 'record':
+        recorded(folder)
+        bare(folder)
+    else:
+        checkpointed(folder)
     print(f'1..{count}')
 
 
