@@ -139,12 +139,12 @@ static void on_loading(void *context, uint64_t done, uint64_t total, const struc
 		else
 			printf("loaded\n");
 		fflush(stdout);
-		/* Cancelled: it is ended while it loads. */
+		/* Cancelled: by a client, or because it is ended while it loads. */
 		s->failed = err && err->code != DV_ERROR_CANCELLED;
 	}
 	pthread_mutex_unlock(&s->lock);
-	/* With nothing to serve there is nobody to wait for. */
-	if (err)
+	/* With nothing to serve there is nobody to wait for; a client that has cancelled may think better of it. */
+	if (err && err->code != DV_ERROR_CANCELLED)
 		dv_server_stop(s->server);
 }
 

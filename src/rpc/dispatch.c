@@ -9,6 +9,8 @@ static const struct {
 	dv_rpc_handler handle;
 } handlers[] = {
 	{DV_RPC_HELLO, handle_hello},
+	{DV_RPC_LOAD_CANCEL, handle_load_cancel},
+	{DV_RPC_LOAD_START, handle_load_start},
 	{DV_RPC_THREADS, handle_threads},
 	{DV_RPC_TIMELINE, handle_timeline},
 	{DV_RPC_SCHED, handle_sched},

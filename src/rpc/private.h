@@ -78,7 +78,7 @@ struct dv_rpc {
 	bool ends;
 	pthread_t loader, clock, workers[MAX_WORKERS];
 	unsigned worker_count, long_running, looks_running;
-	bool loader_started, clock_started;
+	bool loader_started, clock_started, load_cancelled;
 	struct job *queue, **queue_tail, *running;
 	struct dv_rpc_client *clients;
 
@@ -164,6 +164,8 @@ void search_put(struct dv_rpc *rpc, struct search *search);
 
 #define HANDLER(name) struct dv_error *name(struct job *job, json_t **ret)
 HANDLER(handle_hello);
+HANDLER(handle_load_cancel);
+HANDLER(handle_load_start);
 HANDLER(handle_threads);
 HANDLER(handle_timeline);
 HANDLER(handle_sched);

@@ -57,7 +57,7 @@ static bool on_load_progress(void *context, uint64_t done, uint64_t total)
 	changed = total && done * 100 / total != rpc->done_bytes * 100 / total;
 	rpc->done_bytes = done;
 	rpc->total_bytes = total;
-	goes_on = !rpc->ends;
+	goes_on = !rpc->ends && !rpc->load_cancelled;
 	pthread_mutex_unlock(&rpc->lock);
 	if (changed) {
 		tell_state(rpc);
@@ -83,6 +83,51 @@ static void *load(void *context)
 	if (rpc->options.loading)
 		rpc->options.loading(rpc->options.context, 0, 0, err);
 	return NULL;
+}
+
+struct dv_error *handle_load_cancel(struct job *job, json_t **ret)
+{
+	struct dv_rpc *rpc = job->rpc;
+	bool loads;
+
+	pthread_mutex_lock(&rpc->lock);
+	loads = rpc->state == DV_RPC_STATE_LOADING;
+	rpc->load_cancelled = loads;
+	pthread_mutex_unlock(&rpc->lock);
+	return loads ? NULL : dv_error_new(DV_ERROR_INVALID, "no trace is being loaded");
+}
+
+struct dv_error *handle_load_start(struct job *job, json_t **ret)
+{
+	struct dv_rpc *rpc = job->rpc;
+	int error;
+	bool was_cancelled;
+
+	pthread_mutex_lock(&rpc->lock);
+	was_cancelled = rpc->state == DV_RPC_STATE_FAILED && rpc->load_error->code == DV_ERROR_CANCELLED;
+	if (was_cancelled) {
+		dv_error_destroy(rpc->load_error);
+		rpc->load_error = NULL;
+		rpc->load_cancelled = false;
+		rpc->done_bytes = 0;
+		rpc->state = DV_RPC_STATE_LOADING;
+	}
+	pthread_mutex_unlock(&rpc->lock);
+	if (!was_cancelled)
+		return dv_error_new(DV_ERROR_INVALID, "it is no trace whose loading was cancelled");
+	/* Who has set the state has the loader, which has nothing left to do but to say so. */
+	pthread_join(rpc->loader, NULL);
+	tell_state(rpc);
+	error = pthread_create(&rpc->loader, NULL, load, rpc);
+	if (!error)
+		return NULL;
+	pthread_mutex_lock(&rpc->lock);
+	rpc->loader_started = false;
+	rpc->load_error = dv_error_os(error, "a thread could not be started");
+	rpc->state = DV_RPC_STATE_FAILED;
+	pthread_mutex_unlock(&rpc->lock);
+	tell_state(rpc);
+	return dv_error_os(error, "a thread could not be started");
 }
 
 /* A folder must be a recording; a file is a trace, whatever lies around it. */

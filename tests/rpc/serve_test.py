@@ -103,6 +103,24 @@ def test_hello_while_loading(_):
         assert set(hello['capabilities']) >= {'timeline', 'query', 'marks.set'}
 
 
+def test_loading_can_be_cancelled(_):
+    """For all clients; and the trace be loaded after all."""
+    with Daemon(PROGRAM, TRACE, env={'XDG_CACHE_HOME': '/dev/null'}) as d, d.client() as c, d.client() as other:
+        assert c.call('hello')['state'] == 'loading'
+        expect('invalid', c.call, 'load.start')
+        c.call('load.cancel')
+        while (state := other.wait_event('state'))['state'] == 'loading':
+            pass
+        assert state['state'] == 'failed' and state['error']['code'] == 'cancelled', state
+        expect('loading', other.call, 'threads')
+        other.call('load.start')
+        while (state := c.wait_event('state'))['state'] != 'ready':
+            assert state['state'] == 'loading' or state['error']['code'] == 'cancelled', state
+        assert c.call('hello')['trace']['slices'] > 0
+        expect('invalid', c.call, 'load.cancel')
+        expect('invalid', c.call, 'load.start')
+
+
 def test_threads_and_timeline(d):
     with d.client() as c:
         info, threads = c.call('hello')['trace'], c.call('threads')

@@ -60,16 +60,16 @@ export const programRecording = () => made('program', (folder) => {
 	return ['-m', '256', '-initrd', initrd, '-append', 'console=ttyS0 panic=-1 quiet'];
 }, (path) => run(dejaview, ['checkpoint', '--quiet', '--interval', '1s', path]));
 
-/** dejaview serve; resolves when the trace is loaded. */
-export async function serve(path, args = []) {
-	const child = spawn(dejaview, ['serve', '--port', '0', '--json', ...args, path], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** dejaview serve; resolves when the trace is loaded, or, if it is not to wait for that, when it says where it is. */
+export async function serve(path, args = [], { env = {}, until = '"ready"' } = {}) {
+	const child = spawn(dejaview, ['serve', '--port', '0', '--json', ...args, path], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
 	let out = '';
 	let err = '';
 	child.stderr.on('data', (data) => (err += data));
 	const lines = await new Promise((resolve, reject) => {
 		child.stdout.on('data', (data) => {
 			out += data;
-			if (out.includes('"ready"'))
+			if (out.includes(until) && out.endsWith('\n'))
 				resolve(out.trim().split('\n').map((line) => JSON.parse(line)));
 		});
 		child.on('exit', (code) => reject(new Error(`dejaview serve ended with ${code}: ${err}`)));

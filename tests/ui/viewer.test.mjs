@@ -574,4 +574,31 @@ test('npm run dev: the page on a running daemon, built anew and reloaded at a ch
 	}
 });
 
+test('loading shows how far it is, and can be cancelled and begun again', async () => {
+	const context = await browser.newContext();
+	const other = await context.newPage();
+	const cancelled = other.getByText('Loading was cancelled');
+	let slow;
+	try {
+		// A page that comes after the trace is loaded has seen nothing: once more.
+		for (let tries = 0; tries < 5 && !await cancelled.isVisible(); tries++) {
+			await slow?.stop();
+			slow = await serve(recording(), [], { env: { XDG_CACHE_HOME: '/dev/null' }, until: '"url"' });
+			await other.goto(slow.url, { waitUntil: 'commit' });
+			const cancel = other.getByRole('button', { name: 'Cancel' });
+			await cancel.or(other.locator('.head .name').first()).first().waitFor();
+			await cancel.click({ timeout: 500 }).catch(() => undefined);
+			await cancelled.waitFor({ timeout: 2000 }).catch(() => undefined);
+		}
+		assert.ok(await cancelled.isVisible());
+		await other.getByRole('button', { name: 'Load the trace' }).click();
+		await other.getByRole('progressbar', { name: 'Loading' }).waitFor();
+		await settled(other);
+		assert.ok((await other.locator('.head .name').allInnerTexts()).includes('swapper/0'));
+	} finally {
+		await context.close();
+		await slow?.stop();
+	}
+});
+
 test('nothing went wrong meanwhile', () => assert.deepEqual(opened.complaints, []));

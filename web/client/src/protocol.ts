@@ -331,6 +331,20 @@ export interface Methods {
     readonly part: never;
     readonly frames: never;
   };
+  /** 3. Stops loading the trace, for all clients: its state is then failed, the error's code cancelled. */
+  'load.cancel': {
+    readonly params: Readonly<Record<string, never>>;
+    readonly result: Readonly<Record<string, never>>;
+    readonly part: never;
+    readonly frames: never;
+  };
+  /** 4. Loads the trace after all, when loading it was cancelled. */
+  'load.start': {
+    readonly params: Readonly<Record<string, never>>;
+    readonly result: Readonly<Record<string, never>>;
+    readonly part: never;
+    readonly frames: never;
+  };
   /** 10. Slices of tracks, merged to what can be seen: for each depth and bucket the longest slice that starts in it, and how many it stands for; a slice open at `from` is in it too. One `timeline` frame for each track comes before the result. */
   'timeline': {
     readonly params: {

@@ -10,6 +10,7 @@ import {
 import type { Tab } from '../state/app.ts';
 import { byKey, helpOpen, motion } from '../state/commands.ts';
 import { interrupt } from '../state/debug.ts';
+import { cancelLoading, loadAgain } from '../state/session.ts';
 import { change, dark, settings } from '../state/settings.ts';
 import { toClipboard } from '../state/copy.ts';
 import { Area } from './Area.tsx';
@@ -212,8 +213,9 @@ function Cover(): JSX.Element | null {
 	return (
 		<div class="cover" role="status">
 			<div class="cover-box">
-				{phase.value === 'failed' ? <><h1>The trace could not be opened</h1><p>{e?.message ?? 'The daemon does not say why.'}</p>{e?.hint && <p class="dim">{e.hint}</p>}</>
-					: phase.value === 'loading' ? <><h1>{p?.what ?? 'Opening the trace'}</h1><progress {...(p && p.total > 0 ? { value: p.done / p.total } : {})} aria-label="Loading" />{p && p.total > 0 && <p class="dim num">{Math.round((p.done / p.total) * 100)} %</p>}</>
+				{phase.value === 'failed' && e?.code === 'cancelled' ? <><h1>Loading was cancelled</h1><button type="button" onClick={loadAgain}>Load the trace</button></>
+					: phase.value === 'failed' ? <><h1>The trace could not be opened</h1><p>{e?.message ?? 'The daemon does not say why.'}</p>{e?.hint && <p class="dim">{e.hint}</p>}</>
+					: phase.value === 'loading' ? <><h1>{p?.what ?? 'Opening the trace'}</h1><progress {...(p && p.total > 0 ? { value: p.done / p.total } : {})} aria-label="Loading" />{p && p.total > 0 && <p class="dim num">{Math.round((p.done / p.total) * 100)} %</p>}<button type="button" onClick={cancelLoading}>Cancel</button></>
 						: <><h1>Connecting</h1><progress aria-label="Connecting" /></>}
 			</div>
 		</div>

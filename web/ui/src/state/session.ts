@@ -62,6 +62,15 @@ async function greet(): Promise<void> {
 	}
 }
 
+export function cancelLoading(): void {
+	// Too late is no error: the trace is there.
+	client.request('load.cancel', {}).catch(() => undefined);
+}
+
+export function loadAgain(): void {
+	client.request('load.start', {}).catch((error: unknown) => report('The trace is not loaded again', error));
+}
+
 async function loadTrace(): Promise<void> {
 	background.abort();
 	background = new AbortController();
