@@ -112,6 +112,10 @@ static struct dv_error *emit_netdev(struct dv_rewriter *rw, struct dv_optlist *l
 	DV_TRY(dv_emit_list(rw, DV_WHEN_REPLAYING, "-netdev", &bare));
 	rw->plan->has_network = true;
 	DV_TRY(dv_plan_note(rw->plan, "network %s: packets go through filter-replay", id));
+	/* QEMU keeps them in a queue of its own, which no snapshot has and which it empties when it stops. */
+	if (dv_optlist_get(list, "hostfwd"))
+		DV_TRY(dv_plan_note(rw->plan, "network %s: connect to its ports when the guest's network is up, not before: "
+				    "a replay that stops or begins while packets wait for it cannot go on", id));
 	return dv_emit_list(rw, DV_WHEN_ALWAYS, "-object", &filter);
 }
 
