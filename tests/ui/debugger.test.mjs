@@ -260,19 +260,20 @@ test('the start, the end, and a place on the ruler, each by its key; the bar mov
 			const at = Number(document.querySelector('.replay-handle')?.textContent.replace(/\D/g, ''));
 			if (at !== window.seen.at(-1))
 				window.seen.push(at);
+			window.aimed ||= Boolean(document.querySelector('.axis .target'));
 			window.looking = requestAnimationFrame(look);
 		};
 		look();
 	});
 	await page.keyboard.press('}');
-	await page.locator('.axis .target').waitFor({ state: 'attached' });
-	await page.locator('.debug-bar .waiting', { hasText: '%' }).waitFor();
 	await stands(r.to);
 	const seen = await page.evaluate(() => {
 		cancelAnimationFrame(window.looking);
 		return window.seen;
 	});
-	assert.ok(seen.length > 4 && seen.every((at, i) => i === 0 || at > seen[i - 1]) && seen.at(-1) === r.to, seen.join());
+	// From a checkpoint near the end, if there is one by now, it is not far.
+	assert.ok(await page.evaluate(() => window.aimed));
+	assert.ok(seen.length > 2 && seen.every((at, i) => i === 0 || at > seen[i - 1]) && seen.at(-1) === r.to, seen.join());
 	const axis = await page.locator('.axis').boundingBox();
 	await page.mouse.click(axis.x + 500, axis.y + 12);
 	const at = number(await page.locator('.axis .cursor').innerText());
