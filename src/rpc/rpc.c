@@ -2,6 +2,7 @@
 /* The daemon's life: loading the trace, telling everybody, ending. */
 #include <string.h>
 #include <sys/stat.h>
+#include "base/thread.h"
 #include "rpc/replay.h"
 
 void dv_rpc_broadcast(struct dv_rpc *rpc, const char *event, json_t *data, const struct dv_rpc_client *except)
@@ -85,6 +86,14 @@ static void *load(void *context)
 	return NULL;
 }
 
+static struct dv_error *start_loading(struct dv_rpc *rpc)
+{
+	struct dv_error *err = dv_thread_start(&rpc->loader, NULL, load, rpc);
+
+	rpc->loader_started = !err;
+	return err;
+}
+
 struct dv_error *handle_load_cancel(struct job *job, json_t **ret)
 {
 	struct dv_rpc *rpc = job->rpc;
@@ -100,14 +109,13 @@ struct dv_error *handle_load_cancel(struct job *job, json_t **ret)
 struct dv_error *handle_load_start(struct job *job, json_t **ret)
 {
 	struct dv_rpc *rpc = job->rpc;
-	int error;
+	struct dv_error *err, *cancelled = NULL;
 	bool was_cancelled;
 
 	pthread_mutex_lock(&rpc->lock);
 	was_cancelled = rpc->state == DV_RPC_STATE_FAILED && rpc->load_error->code == DV_ERROR_CANCELLED;
 	if (was_cancelled) {
-		dv_error_destroy(rpc->load_error);
-		rpc->load_error = NULL;
+		cancelled = dv_steal(rpc->load_error);
 		rpc->load_cancelled = false;
 		rpc->done_bytes = 0;
 		rpc->state = DV_RPC_STATE_LOADING;
@@ -115,19 +123,19 @@ struct dv_error *handle_load_start(struct job *job, json_t **ret)
 	pthread_mutex_unlock(&rpc->lock);
 	if (!was_cancelled)
 		return dv_error_new(DV_ERROR_INVALID, "it is no trace whose loading was cancelled");
-	/* Who has set the state has the loader, which has nothing left to do but to say so. */
+	/* Who has set the state has the loader, which has nothing left to do but to say so, by the error. */
 	pthread_join(rpc->loader, NULL);
+	dv_error_destroy(cancelled);
 	tell_state(rpc);
-	error = pthread_create(&rpc->loader, NULL, load, rpc);
-	if (!error)
+	err = start_loading(rpc);
+	if (!err)
 		return NULL;
 	pthread_mutex_lock(&rpc->lock);
-	rpc->loader_started = false;
-	rpc->load_error = dv_error_os(error, "a thread could not be started");
+	rpc->load_error = err;
 	rpc->state = DV_RPC_STATE_FAILED;
 	pthread_mutex_unlock(&rpc->lock);
 	tell_state(rpc);
-	return dv_error_os(error, "a thread could not be started");
+	return dv_error_new(err->code, "%s", err->message);
 }
 
 /* A folder must be a recording; a file is a trace, whatever lies around it. */
@@ -156,7 +164,6 @@ static void init_locks(struct dv_rpc *rpc)
 struct dv_error *dv_rpc_create(const struct dv_rpc_options *options, struct dv_rpc **ret)
 {
 	_cleanup_(dv_rpc_destroyp) struct dv_rpc *rpc = calloc(1, sizeof(*rpc));
-	int error;
 
 	if (!rpc)
 		return dv_error_no_memory();
@@ -168,10 +175,7 @@ struct dv_error *dv_rpc_create(const struct dv_rpc_options *options, struct dv_r
 	DV_TRY(open_recording(rpc));
 	DV_TRY(replay_create(rpc, &rpc->replay));
 	DV_TRY(dv_rpc_workers_start(rpc));
-	error = pthread_create(&rpc->loader, NULL, load, rpc);
-	if (error)
-		return dv_error_os(error, "a thread could not be started");
-	rpc->loader_started = true;
+	DV_TRY(start_loading(rpc));
 	*ret = dv_steal(rpc);
 	return NULL;
 }
