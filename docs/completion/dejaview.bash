@@ -32,7 +32,7 @@ _dejaview() {
 		return
 		;;
 	report:--sort)
-		mapfile -t COMPREPLY < <(compgen -W 'own total calls max name' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'own total elapsed calls max name' -- "$cur")
 		return
 		;;
 	dump:--format)

@@ -15,10 +15,11 @@ static const char usage[] =
 	"usage: dejaview report [OPTION]... TRACE.dvtrace|RECORDING.dejaview\n"
 	"\n"
 	"Says where the instructions went: 'own' is what ran in the function itself, 'total' with what it called\n"
-	"(of recursive calls the outermost counts). Time off the CPU is in neither.\n"
+	"(of recursive calls the outermost counts). Time off the CPU is in neither, but in 'elapsed': from the calls'\n"
+	"begins to their ends, of functions.\n"
 	"\n"
 	"  --by WHAT      function (as without it), module, thread or process\n"
-	"  --sort KEY     own (as without it), total, calls, max or name; with --diff by the change\n"
+	"  --sort KEY     own (as without it), total, elapsed, calls, max or name; with --diff by the change\n"
 	"  --limit N      so many rows: 30 without it, 0 for all\n"
 	"  --thread T     only of a thread: its tid or its name\n"
 	"  --from I       from an instruction count on, as 1500000000 or 1.5G\n"
@@ -38,6 +39,7 @@ struct row {
 	const char *name, *extra; /* extra: a module, a process; may be NULL */
 	int64_t number;		  /* of a thread or process; -1: none */
 	uint64_t calls, own, total, max;
+	uint64_t elapsed;	  /* only of a function */
 	uint64_t before_own, before_calls; /* of --diff: the first trace's */
 };
 
@@ -69,7 +71,7 @@ static struct dv_error *function_rows(const struct dv_query *q, const struct dv_
 
 		ret->v[i] = (struct row){.name = f->slice_name, .extra = f->module, .number = -1, .calls = stats[i].calls,
 					 .own = stats[i].own_icount, .total = stats[i].total_icount,
-					 .max = stats[i].max_icount};
+					 .elapsed = stats[i].elapsed_icount, .max = stats[i].max_icount};
 	}
 	ret->n = n;
 	free(stats);
@@ -103,6 +105,7 @@ static void merge_names(struct rows *rows)
 			last->own += rows->v[i].own;
 			last->calls += rows->v[i].calls;
 			last->total = last->total > rows->v[i].total ? last->total : rows->v[i].total;
+			last->elapsed = last->elapsed > rows->v[i].elapsed ? last->elapsed : rows->v[i].elapsed;
 			last->max = last->max > rows->v[i].max ? last->max : rows->v[i].max;
 		} else {
 			rows->v[kept++] = rows->v[i];
@@ -198,7 +201,7 @@ static struct dv_error *make_rows(const struct dv_query *q, const struct report_
 	if (err)
 		return err;
 	for (size_t i = 0; i < ret->n; i++) {
-		if (ret->v[i].calls || ret->v[i].own)
+		if (ret->v[i].calls || ret->v[i].own || ret->v[i].elapsed)
 			ret->v[kept++] = ret->v[i];
 		ret->all += ret->v[i].own;
 	}
@@ -216,6 +219,8 @@ static int by_key(const void *a, const void *b, void *context)
 
 	if (!strcmp(key, "total"))
 		p = x->total, q = y->total;
+	else if (!strcmp(key, "elapsed"))
+		p = x->elapsed, q = y->elapsed;
 	else if (!strcmp(key, "calls"))
 		p = x->calls, q = y->calls;
 	else if (!strcmp(key, "max"))
@@ -252,7 +257,7 @@ static struct dv_error *diff_rows(const struct rows *before, const struct rows *
 
 		*row = order > 0 ? after->v[b] : before->v[a];
 		if (order < 0)
-			row->own = row->total = row->calls = row->max = 0;
+			row->own = row->total = row->elapsed = row->calls = row->max = 0;
 		if (order == 0)
 			*row = after->v[b];
 		row->before_own = order > 0 ? 0 : before->v[a].own;
@@ -281,15 +286,18 @@ static void print_name(const struct row *row)
 static void print_rows(const struct rows *rows, const struct report_options *o)
 {
 	uint64_t all = rows->all ? rows->all : 1;
-	char own[16], total[16], calls[16], each[16];
+	char own[16], total[16], elapsed[16], calls[16], each[16];
+	bool has_elapsed = !strcmp(o->by, "function");
 
-	printf("     own          total           calls  own/call  %s\n", o->by);
+	printf("     own          total      %s     calls  own/call  %s\n", has_elapsed ? "   elapsed" : "", o->by);
 	for (size_t i = 0; i < rows->n && (!o->limit || i < o->limit); i++) {
 		const struct row *r = &rows->v[i];
 
-		printf("%8s %5.1f%%  %8s %5.1f%%  %8s  %8s  ", dv_format_count(r->own, own),
-		       100.0 * (double)r->own / (double)all, dv_format_count(r->total, total),
-		       100.0 * (double)r->total / (double)all, dv_format_count(r->calls, calls),
+		printf("%8s %5.1f%%  %8s %5.1f%%  ", dv_format_count(r->own, own), 100.0 * (double)r->own / (double)all,
+		       dv_format_count(r->total, total), 100.0 * (double)r->total / (double)all);
+		if (has_elapsed)
+			printf("%8s  ", dv_format_count(r->elapsed, elapsed));
+		printf("%8s  %8s  ", dv_format_count(r->calls, calls),
 		       dv_format_count(r->calls ? r->own / r->calls : 0, each));
 		print_name(r);
 	}
@@ -332,6 +340,8 @@ static struct dv_error *print_json(const struct rows *rows, const struct report_
 
 		if (r->number >= 0)
 			json_object_set_new(row, "id", json_integer(r->number));
+		if (!strcmp(o->by, "function"))
+			json_object_set_new(row, "elapsed", json_integer((json_int_t)r->elapsed));
 		if (o->diff) {
 			json_object_set_new(row, "before_own", json_integer((json_int_t)r->before_own));
 			json_object_set_new(row, "before_calls", json_integer((json_int_t)r->before_calls));
@@ -401,7 +411,7 @@ static bool is_one_of(const char *what, const char *option, const char *const *w
 static bool take_option(int c, struct report_options *o)
 {
 	static const char *const bys[] = {"function", "module", "thread", "process"};
-	static const char *const sorts[] = {"own", "total", "calls", "max", "name"};
+	static const char *const sorts[] = {"own", "total", "elapsed", "calls", "max", "name"};
 	uint64_t limit;
 
 	switch (c) {
@@ -463,6 +473,10 @@ int dv_cmd_report_verb(int argc, char **argv)
 	}
 	if (argc - optind != 1) {
 		fputs(usage, stderr);
+		return 2;
+	}
+	if (!strcmp(o.sort, "elapsed") && strcmp(o.by, "function") != 0) {
+		fprintf(stderr, "dejaview report: --sort elapsed: only --by function has it\n");
 		return 2;
 	}
 	return dv_cmd_report("report", run(&o, argv[optind]));

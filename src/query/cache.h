@@ -10,7 +10,7 @@
 #include "query/columns.h"
 
 /* Goes up with every change of columns.def, of a struct in it, or of what loading makes of a trace. */
-#define DV_CACHE_VERSION 6u
+#define DV_CACHE_VERSION 7u
 #define CACHE_MIN_SLICES 1000000u /* fewer are loaded about as quickly as they are mapped */
 #define CACHE_MAX_BYTES (16ull << 30)
 

@@ -66,7 +66,10 @@ void columns_count_stats(struct columns *c)
 		if (cpu > row->max)
 			row->max = cpu;
 		row->own += slice_own(c, id);
-		row->total += c->call[id] & CALL_RECURSIVE ? 0 : cpu;
+		if (c->call[id] & CALL_RECURSIVE)
+			continue;
+		row->total += cpu;
+		row->elapsed += slice_elapsed(c, id);
 	}
 }
 

@@ -41,7 +41,7 @@ struct function_row {
 };
 
 struct stats_row {
-	uint64_t calls, own, total, min, max;
+	uint64_t calls, own, total, elapsed, min, max;
 };
 
 struct thread_row {
@@ -195,6 +195,17 @@ static inline uint64_t slice_dur(const struct columns *c, uint32_t id)
 	if (__builtin_expect(dur < DUR_BIG, 1))
 		return dur;
 	return dur == DUR_OPEN ? DV_QUERY_OPEN : big_value_find(c->big_dur, c->n_big_dur, id);
+}
+
+/* As slice_dur(); one that never ended lasts to the trace's end. */
+static inline uint64_t slice_elapsed(const struct columns *c, uint32_t id)
+{
+	uint64_t dur = slice_dur(c, id), start;
+
+	if (dur != DV_QUERY_OPEN)
+		return dur;
+	start = slice_start(c, id);
+	return c->last_icount > start ? c->last_icount - start : 0;
 }
 
 static inline uint64_t slice_own(const struct columns *c, uint32_t id)

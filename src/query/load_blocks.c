@@ -11,6 +11,7 @@ static void add_stats(struct stats_row *to, const struct stats_row *from)
 	to->calls += from->calls;
 	to->own += from->own;
 	to->total += from->total;
+	to->elapsed += from->elapsed;
 	if (from->calls && from->min < to->min)
 		to->min = from->min;
 	if (from->max > to->max)
@@ -33,11 +34,13 @@ static void settle_big(struct pass *p)
 	for (size_t i = 0; i < c->n_big_dur; i++) {
 		uint32_t row = c->big_dur[i].id;
 		uint64_t start = p->start[row];
+		struct stats_row *stats = &c->stats[c->call[row] & CALL_FUNCTION];
 
-		if (c->call[row] & CALL_RECURSIVE)
-			c->stats[c->call[row] & CALL_FUNCTION].total -=
-				thread_cpu_until(c, c->track[row], start + c->big_dur[i].value) -
+		if (!(c->call[row] & CALL_RECURSIVE))
+			continue;
+		stats->total -= thread_cpu_until(c, c->track[row], start + c->big_dur[i].value) -
 				thread_cpu_until(c, c->track[row], start);
+		stats->elapsed -= c->big_dur[i].value;
 	}
 }
 
@@ -69,8 +72,10 @@ static struct dv_error *gather(struct pass *p)
 
 		gather_big(p, c->big_dur, &c->n_big_dur, w->big_dur.v, w->big_dur.n, c->dur);
 		gather_big(p, c->big_own, &c->n_big_own, w->big_own.v, w->big_own.n, c->own);
-		for (size_t f = 0; f < c->n_functions; f++)
+		for (size_t f = 0; f < c->n_functions; f++) {
 			c->stats[f].total -= w->recursive[f].total;
+			c->stats[f].elapsed -= w->recursive[f].elapsed;
+		}
 	}
 	settle_big(p);
 	for (size_t f = 0; f < c->n_functions; f++) {

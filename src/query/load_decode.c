@@ -55,12 +55,14 @@ static inline uint64_t end_slice(struct columns *c, struct worker *w, struct sta
 	/* Less than nothing comes only of a file whose icounts go back. */
 	uint64_t cpu = cpu_now > f->start_cpu ? cpu_now - f->start_cpu : 0;
 	uint64_t own = cpu > f->child_cpu ? cpu - f->child_cpu : 0;
+	uint64_t dur = icount > f->start ? icount - f->start : 0;
 
-	*good &= set_value(c->dur, &w->big_dur, f->id, icount > f->start ? icount - f->start : 0);
+	*good &= set_value(c->dur, &w->big_dur, f->id, dur);
 	*good &= set_value(c->own, &w->big_own, f->id, own);
 	stats->calls++;
 	stats->own += own;
 	stats->total += cpu;
+	stats->elapsed += dur;
 	if (cpu < stats->min)
 		stats->min = cpu;
 	if (cpu > stats->max)

@@ -80,7 +80,7 @@ struct worker {
 	VEC(struct stats_row) stats; /* by the reader's function */
 	uint32_t *global; /* by the reader's function */
 	VEC(struct big_value) big_dur, big_own;
-	struct stats_row *recursive; /* by function: total of what recursive calls ran */
+	struct stats_row *recursive; /* by function: total and elapsed of recursive calls */
 	/* The block being decoded. */
 	struct pass *pass;
 	uint32_t row, end, block;

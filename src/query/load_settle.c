@@ -32,7 +32,8 @@ static bool enter_settled(struct pass *p, struct live *t, const struct block_thr
 	return true;
 }
 
-static uint64_t row_cpu(struct pass *p, struct worker *w, uint32_t row)
+/* What a call adds that its outermost one has already. */
+static void add_recursive(struct pass *p, struct stats_row *stats, uint32_t row)
 {
 	struct columns *c = p->c;
 	uint64_t start = p->start[row], end = start + c->dur[row], from, until;
@@ -40,10 +41,11 @@ static uint64_t row_cpu(struct pass *p, struct worker *w, uint32_t row)
 	if (c->dur[row] == DUR_OPEN)
 		end = c->last_icount > start ? c->last_icount : start;
 	else if (c->dur[row] == DUR_BIG)
-		return 0; /* see settle_big() */
+		return; /* see settle_big() */
 	from = thread_cpu_until(c, c->track[row], start);
 	until = thread_cpu_until(c, c->track[row], end);
-	return until > from ? until - from : 0;
+	stats->total += until > from ? until - from : 0;
+	stats->elapsed += end - start;
 }
 
 static bool settle_row(struct pass *p, struct worker *w, const uint32_t *global, uint32_t row)
@@ -69,7 +71,7 @@ static bool settle_row(struct pass *p, struct worker *w, const uint32_t *global,
 		return false;
 	if (recursive) {
 		c->call[row] |= CALL_RECURSIVE;
-		w->recursive[function].total += row_cpu(p, w, row);
+		add_recursive(p, &w->recursive[function], row);
 	}
 	return true;
 }

@@ -235,10 +235,16 @@ struct dv_query_function_stats {
 	uint64_t calls;
 	uint64_t own_icount;   /* instructions in the function itself */
 	uint64_t total_icount; /* ... and in what it called; of recursive calls the outermost counts */
+	/*
+	 * From its calls' begins to their ends, what other threads ran meanwhile included: never less than total_icount.
+	 * As there, the part within the area; of recursive calls the outermost; one that never ended, to the trace's
+	 * end. Calls of several threads that overlap count each, so that it may exceed the area.
+	 */
+	uint64_t elapsed_icount;
 	uint64_t min_icount, max_icount; /* the least and the most that one call ran, with what it called */
 };
 /*
- * One row per function that was called, by function. The whole trace's are ready; an area is a pass over
+ * One row per function that was called or open there, by function. The whole trace's are ready; an area is a pass over
  * its slices. cancel may be NULL, else it is asked now and then. Freed with free().
  */
 struct dv_error *dv_query_function_stats(const struct dv_query *q, const struct dv_query_area *area,
@@ -252,6 +258,7 @@ struct dv_query_tree_node {
 	uint32_t depth;	   /* 0: the root */
 	uint32_t next;	   /* index of the next sibling; DV_QUERY_NONE: the last */
 	uint64_t calls, own_icount, total_icount;
+	uint64_t elapsed_icount; /* of its calls, the thread's time off the CPU included */
 };
 enum dv_query_tree_kind {
 	DV_TREE_FLAMEGRAPH, /* by stacks, from the outermost function inwards; function is ignored */

@@ -14,7 +14,10 @@ static void add_tree(const struct dv_query_tree_node *nodes, size_t n, struct dv
 			outer = nodes[outer].parent;
 		s->calls += node->calls;
 		s->own_icount += node->own_icount;
-		s->total_icount += outer ? 0 : node->total_icount;
+		if (outer)
+			continue;
+		s->total_icount += node->total_icount;
+		s->elapsed_icount += node->elapsed_icount;
 	}
 }
 
@@ -66,6 +69,7 @@ static void whole_stats(const struct columns *c, struct dv_query_function_stats 
 		stats[f].calls = row->calls;
 		stats[f].own_icount = row->own;
 		stats[f].total_icount = row->total;
+		stats[f].elapsed_icount = row->elapsed;
 		stats[f].min_icount = row->min;
 		stats[f].max_icount = row->max;
 	}
@@ -93,7 +97,7 @@ struct dv_error *dv_query_function_stats(const struct dv_query *q, const struct 
 		return err;
 	}
 	for (uint32_t f = 0; f < q->c.n_functions; f++) {
-		if (!stats[f].calls && !stats[f].total_icount)
+		if (!stats[f].calls && !stats[f].elapsed_icount)
 			continue;
 		stats[n] = stats[f];
 		stats[n++].function = f;

@@ -15,7 +15,12 @@
 struct node {
 	uint32_t function, parent, depth;
 	uint32_t last_child, previous; /* the newest child; the child before this one, of the same parent */
-	uint64_t calls, total;
+	uint64_t calls, total, elapsed;
+};
+
+/* A call's part within the area. */
+struct part {
+	uint64_t cpu, elapsed;
 };
 
 struct tree {
@@ -115,14 +120,22 @@ static uint64_t cpu_between(struct tree *t, uint32_t track, uint64_t from, uint6
 	return until > before ? until - before : 0;
 }
 
-static uint64_t clipped_cpu(struct tree *t, uint32_t id)
+static struct part clip(struct tree *t, uint32_t id)
 {
 	uint64_t start = slice_start(t->c, id), end = slice_end(t->c, id);
 
 	if (end == UINT64_MAX)
 		end = t->c->last_icount > start ? t->c->last_icount : start;
-	return cpu_between(t, t->c->track[id], start > t->area.from_icount ? start : t->area.from_icount,
-			   end < t->area.to_icount ? end : t->area.to_icount);
+	start = start > t->area.from_icount ? start : t->area.from_icount;
+	end = end < t->area.to_icount ? end : t->area.to_icount;
+	return (struct part){cpu_between(t, t->c->track[id], start, end), end > start ? end - start : 0};
+}
+
+static void add_to(struct tree *t, uint32_t node, bool is_call, struct part part)
+{
+	t->nodes.v[node].calls += is_call;
+	t->nodes.v[node].total += part.cpu;
+	t->nodes.v[node].elapsed += part.elapsed;
 }
 
 static bool is_asked(const struct tree *t, uint32_t function)
@@ -134,19 +147,18 @@ static bool is_asked(const struct tree *t, uint32_t function)
 static bool add_callers(struct tree *t, uint32_t id, bool is_call)
 {
 	uint32_t node = 0, slice = id;
+	struct part part = {0};
 	bool good = true;
-	uint64_t cpu;
 
 	/* Of recursive calls the outermost has all the instructions. */
-	cpu = t->c->call[id] & CALL_RECURSIVE ? 0 : clipped_cpu(t, id);
-	t->nodes.v[0].calls += is_call;
-	t->nodes.v[0].total += cpu;
+	if (!(t->c->call[id] & CALL_RECURSIVE))
+		part = clip(t, id);
+	add_to(t, 0, is_call, part);
 	while (slice != DV_QUERY_NONE) {
 		node = child_of(t, node, slice_function(t->c, slice), &good);
 		if (node == DV_QUERY_NONE)
 			return good;
-		t->nodes.v[node].calls += is_call;
-		t->nodes.v[node].total += cpu;
+		add_to(t, node, is_call, part);
 		slice = t->c->parent[slice];
 	}
 	return true;
@@ -159,7 +171,7 @@ static bool add_slice(struct tree *t, uint32_t id, bool is_call)
 	uint32_t depth = c->depth[id], *open = t->open[c->track[id]], function = slice_function(c, id);
 	uint32_t parent = depth ? open[depth - 1] : 0, node = DV_QUERY_NONE;
 	bool good = true;
-	uint64_t cpu;
+	struct part part;
 
 	if (t->kind == DV_TREE_CALLERS)
 		return !is_asked(t, function) || add_callers(t, id, is_call);
@@ -170,13 +182,10 @@ static bool add_slice(struct tree *t, uint32_t id, bool is_call)
 	open[depth] = node;
 	if (node == DV_QUERY_NONE)
 		return good;
-	cpu = clipped_cpu(t, id);
-	t->nodes.v[node].calls += is_call;
-	t->nodes.v[node].total += cpu;
-	if (!parent) {
-		t->nodes.v[0].calls += is_call;
-		t->nodes.v[0].total += cpu;
-	}
+	part = clip(t, id);
+	add_to(t, node, is_call, part);
+	if (!parent)
+		add_to(t, 0, is_call, part);
 	return true;
 }
 
@@ -324,6 +333,7 @@ static void put_node(struct output *o, uint32_t number)
 		.calls = node->calls,
 		.own_icount = node->total,
 		.total_icount = node->total,
+		.elapsed_icount = node->elapsed,
 	};
 	o->place[number] = o->n;
 	o->before[o->n] = DV_QUERY_NONE;

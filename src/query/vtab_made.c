@@ -163,6 +163,9 @@ static void stat_column(sqlite3_context *ctx, const struct dv_query *q, const st
 	case STAT_TOTAL:
 		sqlite3_result_int64(ctx, (sqlite3_int64)s->total_icount);
 		break;
+	case STAT_ELAPSED:
+		sqlite3_result_int64(ctx, (sqlite3_int64)s->elapsed_icount);
+		break;
 	case STAT_MIN:
 		sqlite3_result_int64(ctx, (sqlite3_int64)s->min_icount);
 		break;

@@ -291,7 +291,8 @@ HANDLER(handle_function_stats)
 		((double *)columns[2])[i] = (double)stats[i].calls;
 		((double *)columns[3])[i] = (double)stats[i].min_icount;
 		((double *)columns[4])[i] = (double)stats[i].max_icount;
-		((uint32_t *)columns[5])[i] = stats[i].function;
+		((double *)columns[5])[i] = (double)stats[i].elapsed_icount;
+		((uint32_t *)columns[6])[i] = stats[i].function;
 	}
 	DV_TRY(send_frame(job, &buf));
 	return count_result(n, "rows", ret);

@@ -162,15 +162,16 @@ def callees(t, functions):
 
 
 def function_stats(t, area, utid):
-    out = collections.defaultdict(lambda: [0, 0, 0, END, 0])
+    out = collections.defaultdict(lambda: [0, 0, 0, END, 0, 0])
     for s in t.touching(area, utid):
         row, cpu = out[s.function], t.cpu(s, *area)
         row[0] += s.ts >= area[0]
         row[1] += cpu - sum(t.cpu(c, *area) for c in t.children[s.id])
         row[2] += 0 if s.recursive else cpu
+        row[5] += 0 if s.recursive else max(0, min(t.last if s.end == END else s.end, area[1]) - max(s.ts, area[0]))
         if s.ts >= area[0]:
             row[3], row[4] = min(row[3], t.cpu(s)), max(row[4], t.cpu(s))
-    return {f: (*row[:3], 0 if row[3] == END else row[3], row[4]) for f, row in out.items() if row[0] or row[2]}
+    return {f: (*row[:3], 0 if row[3] == END else row[3], row[4], row[5]) for f, row in out.items() if row[0] or row[5]}
 
 
 def timeline(t, track, start, end, bucket):
@@ -241,7 +242,7 @@ def plan_timelines(t, p):
 
 
 def plan_trees(t, p):
-    stats = lambda rows: {r['function_id']: tuple(r[k] for k in ('calls', 'own', 'total', 'min', 'max')) for r in rows}
+    stats = lambda rows: {r['function_id']: tuple(r[k] for k in ('calls', 'own', 'total', 'min', 'max', 'elapsed')) for r in rows}
     everything = (0, END)
     p.add('select * from function_stats', stats, lambda: function_stats(t, everything, None))
     p.add('select * from flamegraph', paths, lambda: flamegraph(t, everything, None))

@@ -240,9 +240,9 @@ test('the table and its sides say what SQL says', async () => {
 	await row.waitFor();
 	const { span } = (await state(page)).selection;
 	const place = `${Math.floor(span.from)}, ${Math.ceil(span.to)}`;
-	const [[calls, own, total]] = await sql(page, served, `select calls, own, total from function_stats(${place}) where name = 'ksys_write'`);
+	const [[calls, own, total, elapsed]] = await sql(page, served, `select calls, own, total, elapsed from function_stats(${place}) where name = 'ksys_write'`);
 	assert.equal(number(await row.locator('.num').first().innerText()), calls);
-	assert.deepEqual((await row.locator('.bar').evaluateAll((all) => all.map((e) => e.title))).map(number), [own, total]);
+	assert.deepEqual((await row.locator('.bar').evaluateAll((all) => all.map((e) => e.title))).map(number), [own, total, elapsed]);
 	await row.getByRole('button').click();
 	await page.waitForFunction(() => document.querySelector('.around h3')?.textContent.startsWith('ksys_write') && document.querySelectorAll('.around .costs')[1]?.textContent.includes('vfs_write'));
 	const callees = await page.locator('.around .costs').nth(1).locator('tbody tr').evaluateAll((all) => all.map((tr) => [tr.cells[0].innerText, Number(tr.cells[1].innerText.replace(/\D/g, ''))]));

@@ -274,6 +274,68 @@ TEST(timeline)
 	check_timeline(q, 1, 500, 500, 10);
 }
 
+/* By its definition: the part of each outermost call that lies in [from, to). */
+static void add_elapsed(const struct dv_query *q, const struct dv_query_area *area, uint64_t *by_function)
+{
+	struct dv_query_slice s, outer;
+	uint32_t stack[DEPTHS];
+
+	for (uint32_t id = 0; dv_query_slice(q, id, &s); id++) {
+		uint64_t from = s.start_icount, to = from + s.dur_icount;
+		size_t depth = dv_query_ancestors(q, id, stack, DEPTHS);
+		bool is_outermost = true;
+
+		if (s.dur_icount == DV_QUERY_OPEN)
+			to = dv_query_info(q)->last_icount;
+		for (size_t i = 0; i < depth; i++)
+			is_outermost &= dv_query_slice(q, stack[i], &outer) && outer.function != s.function;
+		from = from > area->from_icount ? from : area->from_icount;
+		to = to < area->to_icount ? to : area->to_icount;
+		if (is_outermost && to > from && (area->utid == DV_QUERY_NONE || area->utid == s.utid))
+			by_function[s.function] += to - from;
+	}
+}
+
+static void check_elapsed(const struct dv_query *q, struct dv_query_area area)
+{
+	uint64_t *want = calloc(dv_query_info(q)->functions, sizeof(*want)), all = 0, got_all = 0, off = 0;
+	struct dv_query_function_stats *got;
+	size_t n;
+
+	add_elapsed(q, &area, want);
+	CHECK_OK(dv_query_function_stats(q, &area, NULL, &got, &n));
+	for (size_t i = 0; i < n; i++) {
+		CHECK_EQ(got[i].elapsed_icount, want[got[i].function]);
+		CHECK(got[i].elapsed_icount >= got[i].total_icount);
+		got_all += got[i].elapsed_icount;
+		off += got[i].elapsed_icount - got[i].total_icount;
+	}
+	for (uint32_t f = 0; f < dv_query_info(q)->functions; f++)
+		all += want[f];
+	CHECK_EQ(got_all, all);
+	CHECK(off > 0); /* else it says nothing of the time off the CPU */
+	free(got);
+	free(want);
+}
+
+TEST(elapsed_of_functions)
+{
+	for (uint64_t seed = 40; seed < 43; seed++) {
+		_cleanup_(dv_query_closep) struct dv_query *q = open_trace(seed, 20000, seed & 1, 3);
+		uint64_t first = dv_query_info(q)->first_icount, span = dv_query_info(q)->last_icount - first;
+
+		check_elapsed(q, DV_QUERY_WHOLE);
+		for (uint64_t i = 0; i < 5; i++) {
+			struct dv_query_area area = {first + span * i / 7, first + span * (i + 2) / 7, DV_QUERY_NONE,
+						     DV_QUERY_NONE};
+
+			check_elapsed(q, area);
+			area.utid = (uint32_t)i % TRACE_THREADS;
+			check_elapsed(q, area);
+		}
+	}
+}
+
 TEST(function_stats)
 {
 	_cleanup_(dv_query_closep) struct dv_query *q = open_trace(9, 50000, false, 3);

@@ -854,7 +854,7 @@ export interface TreeFrame extends FrameHeader {
   /** 0 for the root. */ readonly depth: Uint32Array;
 }
 
-/** One row a function that was called. `base` is `from`. */
+/** One row a function that was called or open there. `base` is `from`. */
 export interface FunctionStatsFrame extends FrameHeader {
   readonly kind: 'functionStats';
   readonly own: Float64Array;
@@ -862,6 +862,7 @@ export interface FunctionStatsFrame extends FrameHeader {
   readonly calls: Float64Array;
   /** Shortest ended call. */ readonly min: Float64Array;
   readonly max: Float64Array;
+  /** From begin to end, time off the CPU included. Recursive calls count once. */ readonly elapsed: Float64Array;
   readonly function: Uint32Array;
 }
 
@@ -948,6 +949,7 @@ export function decodeFrame(buffer: ArrayBuffer): Frame {
         calls: new Float64Array(buffer, next(8), n),
         min: new Float64Array(buffer, next(8), n),
         max: new Float64Array(buffer, next(8), n),
+        elapsed: new Float64Array(buffer, next(8), n),
         function: new Uint32Array(buffer, next(4), n),
       };
     case 16:

@@ -16,7 +16,7 @@ import { Bar, Costs, Empty, ErrorText, Swatch, useAsk, Waiting } from './bits.ts
 import { Flame } from './Flame.tsx';
 import { VList } from './VList.tsx';
 
-type Column = 'name' | 'calls' | 'total' | 'own' | 'max';
+type Column = 'name' | 'calls' | 'total' | 'own' | 'elapsed' | 'max';
 const sort = signal<{ readonly by: Column; readonly up: boolean }>({ by: 'own', up: false });
 const filter = signal('');
 const picked = signal<number | undefined>(undefined);
@@ -34,7 +34,10 @@ function Table({ stats }: { readonly stats: FunctionStatsFrame }): JSX.Element {
 		list.sort((a, b) => (value ? value[a]! - value[b]! : name(a).localeCompare(name(b))) * (up ? 1 : -1));
 		return list;
 	}, [stats, by, up, text, functions.version.value]);
-	const most = useMemo(() => ({ own: stats.own.reduce((a, b) => Math.max(a, b), 0), total: stats.total.reduce((a, b) => Math.max(a, b), 0) }), [stats]);
+	const most = useMemo(() => {
+		const greatest = (column: Float64Array): number => column.reduce((a, b) => Math.max(a, b), 0);
+		return { own: greatest(stats.own), total: greatest(stats.total), elapsed: greatest(stats.elapsed) };
+	}, [stats]);
 	const head = (column: Column, title: string, c = '', hint?: string): JSX.Element => (
 		<span role="columnheader" class={c} title={hint} aria-sort={by === column ? (up ? 'ascending' : 'descending') : 'none'}>
 			<button type="button" onClick={() => (sort.value = { by: column, up: by === column ? !up : column === 'name' })}>{title}{by === column ? (up ? ' ↑' : ' ↓') : ''}</button>
@@ -42,7 +45,7 @@ function Table({ stats }: { readonly stats: FunctionStatsFrame }): JSX.Element {
 	);
 	return (
 		<div class="stats" role="table" aria-label="Functions in the area">
-			<div class="stats-head stats-row" role="row">{head('name', `Function (${exact(rows.length)})`)}{head('calls', 'Calls', 'r')}{head('own', 'Own', '', 'Instructions in the function itself')}{head('total', 'Total on CPU', '', 'Instructions in it and in what it called, without what other threads ran meanwhile; of recursive calls the outermost counts')}{head('max', 'Longest', 'r', 'The most that one call took, on the CPU')}</div>
+			<div class="stats-head stats-row" role="row">{head('name', `Function (${exact(rows.length)})`)}{head('calls', 'Calls', 'r')}{head('own', 'Own', '', 'Instructions in the function itself')}{head('total', 'Total on CPU', '', 'Instructions in it and in what it called, without what other threads ran meanwhile; of recursive calls the outermost counts')}{head('elapsed', 'Elapsed', '', 'From its calls’ begins to their ends, time off the CPU included; of recursive calls the outermost counts, and calls of several threads count each')}{head('max', 'Longest', 'r', 'The most that one call took, on the CPU')}</div>
 			<VList class="stats-body" label="Functions" role="rowgroup" count={rows.length} rowHeight={24} row={(n) => {
 				const i = rows[n]!;
 				const fn = stats.function[i]!;
@@ -54,6 +57,7 @@ function Table({ stats }: { readonly stats: FunctionStatsFrame }): JSX.Element {
 						}}><Swatch fn={fn} />{functions.get(fn)?.name ?? '…'}</button></span>
 						<span role="cell" class="r num">{exact(stats.calls[i]!)}</span>
 						<span role="cell"><Bar n={stats.own[i]!} of={most.own} /></span><span role="cell"><Bar n={stats.total[i]!} of={most.total} /></span>
+						<span role="cell"><Bar n={stats.elapsed[i]!} of={most.elapsed} /></span>
 						<span role="cell" class="r num">{short(stats.max[i]!)}</span>
 					</div>
 				);

@@ -27,7 +27,7 @@ export interface SqlTable {
 
 /** A statement from elsewhere: runs when n grows. */
 export const sqlToRun = signal<{ readonly text: string; readonly n: number }>({ text: '', n: 0 });
-export const sqlText = signal('select name, module, calls, own, total, max\nfrom function_stats\norder by own desc\nlimit 50');
+export const sqlText = signal('select name, module, calls, own, total, elapsed, max\nfrom function_stats\norder by own desc\nlimit 50');
 export const sqlResult = signal<Result | undefined>(undefined);
 export const sqlError = signal<RequestError | undefined>(undefined);
 export const sqlRunning = signal<{ readonly began: number; readonly rows: number; readonly what: string } | undefined>(undefined);
