@@ -14,12 +14,16 @@ import gdb
 class DejaView:
     path = None
     user = {}       # of the running process: path of a file's copy -> (bias, name in the guest)
+    modules = {}    # of the kernel: number -> address of its code
     generation = 0  # of the timeline's state that gdb has been told of
 
     @staticmethod
-    def connect(path):
+    def connect(path, scripts):
+        """A script is to find all names; at a prompt, one need not wait for those that take a while."""
         DejaView.path = path
-        threading.Thread(target=DejaView.listen, daemon=True).start()
+        if scripts:
+            DejaView.all_modules(lambda act: act())
+        threading.Thread(target=DejaView.listen, args=(not scripts,), daemon=True).start()
 
     @staticmethod
     def open():
@@ -74,10 +78,12 @@ class DejaView:
     def user_symbols(_=None):
         """Those of the process that runs here. While the kernel runs for nobody, the last one's stay."""
         try:
-            files = DejaView.ask('user-symbols').get('files', [])
+            answer = DejaView.ask('user-symbols')
         except (OSError, ValueError, gdb.GdbError):
             return
-        want = {f['path']: (f['bias'], f['name']) for f in files}
+        if DejaView.modules or answer.get('modules'):
+            DejaView.module_symbols(answer['modules'] or [])
+        want = {f['path']: (f['bias'], f['name']) for f in answer.get('files', [])}
         if not want or want == DejaView.user:
             return
         for path, at in list(DejaView.user.items()):
@@ -88,6 +94,35 @@ class DejaView:
             if path not in DejaView.user:
                 DejaView.quietly('add-symbol-file "%s" -o %s' % (path, at[0]))
                 DejaView.user[path] = at
+
+    @staticmethod
+    def module_symbols(modules):
+        """gdb gets what it has not, and loses those whose place another module has now."""
+        want = [m['number'] for m in modules]
+        for number in [n for n in DejaView.modules if n not in want]:
+            DejaView.quietly('remove-symbol-file -a %d' % DejaView.modules.pop(number))
+        for module in modules:
+            DejaView.add_module(module)
+
+    @staticmethod
+    def add_module(module):
+        if module['number'] not in DejaView.modules:
+            DejaView.modules[module['number']] = module['address'] & (1 << 64) - 1
+            DejaView.quietly('add-symbol-file "%s"' % module['path'])
+
+    @staticmethod
+    def all_modules(later):
+        """The first time, which takes a while: what has debug information, and the names of the rest."""
+        try:
+            answer = DejaView.ask('modules')
+        except (OSError, ValueError, gdb.GdbError):
+            return
+        if 'complaint' in answer:
+            later(lambda: print('[dejaview: %s]' % answer['complaint']))
+        if 'path' in answer:
+            later(lambda: DejaView.quietly('add-symbol-file "%s"' % answer['path']))
+        for module in answer['modules'] or []:
+            later(lambda module=module: DejaView.add_module(module))
 
     @staticmethod
     def quietly(command):
@@ -114,14 +149,10 @@ class DejaView:
         DejaView.show_frame()
 
     @staticmethod
-    def listen():
-        """In a thread: tells gdb of moves that others make. First, the symbols that take a while."""
-        try:
-            path = DejaView.ask('modules').get('path')
-            if path:
-                gdb.post_event(lambda: gdb.execute('add-symbol-file "%s"' % path, to_string=True))
-        except (OSError, ValueError, gdb.GdbError):
-            pass
+    def listen(first):
+        """In a thread: tells gdb of moves that others make. First, if told so, the symbols that take a while."""
+        if first:
+            DejaView.all_modules(gdb.post_event)
         try:
             with DejaView.open() as s:
                 s.sendall(b'{"do": "listen"}\n')

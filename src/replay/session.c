@@ -338,25 +338,32 @@ static struct dv_error *do_notes(struct talk *t)
 	return NULL;
 }
 
-/* gdb's file of what the trace has names for, which takes a pass over it. */
+/* gdb's files of the modules: with debug information, which have to be found; else what the trace has names for,
+ * which takes a pass over it. */
 static struct dv_error *do_modules(struct talk *t)
 {
-	const char *path = NULL;
+	const char *path = NULL, *complaint;
 
 	DV_TRY(need_trace(t->s));
+	DV_TRY(session_modules_find(t->s));
 	DV_TRY(session_gdb_modules(t->s, &path));
 	if (path)
 		json_object_set_new(t->answer, "path", json_string(path));
+	json_object_set_new(t->answer, "modules", session_modules_now(t->s));
+	complaint = session_modules_complaint(t->s);
+	if (complaint)
+		json_object_set_new(t->answer, "complaint", json_string(complaint));
 	return NULL;
 }
 
-/* gdb's files of the running process's programs and libraries. */
+/* gdb's files of the running process's programs and libraries, and of the modules that are loaded. */
 static struct dv_error *do_user_symbols(struct talk *t)
 {
 	json_t *files = json_array(), *missing = json_array();
 
 	json_object_set_new(t->answer, "files", files);
 	json_object_set_new(t->answer, "missing", missing);
+	json_object_set_new(t->answer, "modules", session_modules_now(t->s));
 	return t->s->stacks ? session_user_symbols(t->s, files, missing) : NULL;
 }
 
@@ -653,6 +660,7 @@ void dv_session_destroy(struct dv_session *session)
 	dv_timeline_destroy(s->timeline);
 	dv_stacks_destroy(s->stacks);
 	session_user_destroy(s->user);
+	session_modules_destroy(s->modules);
 	dv_kernel_destroy(s->kernel);
 	pthread_mutex_destroy(&s->asking);
 	free(s->socket);

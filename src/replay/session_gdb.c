@@ -3,8 +3,8 @@
  * A session's gdb: the real one, on a terminal of its own, with symbols at the addresses where the guest ran.
  *
  * Names come from a vmlinux with DWARF if there is one (given, or where distributions install it), else from
- * an ELF file made of the kernel image's own names. What the trace knows by name besides, modules' functions,
- * goes into another.
+ * an ELF file made of the kernel image's own names. What the trace knows by name besides, functions of modules
+ * without debug information, goes into another.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -117,7 +117,7 @@ static struct dv_error *write_kernel_symbols(struct dv_session *s, const char *p
 	return dv_elf_write_symbols(path, dv_kernel_machine(s->kernel), rows, kept);
 }
 
-/* What the trace has names for and the kernel image has not: functions of modules. */
+/* What the trace has names for and the kernel image has not: functions of modules, but for those with a debug file. */
 static struct dv_error *write_trace_symbols(struct dv_session *s, const char *path, size_t *ret_count)
 {
 	struct dv_trace_reader *reader = dv_stacks_reader(s->stacks);
@@ -131,7 +131,8 @@ static struct dv_error *write_trace_symbols(struct dv_session *s, const char *pa
 		const struct dv_trace_function *is = &dv_trace_reader_function(reader, (uint32_t)i)->is;
 		const char *bare = *is->name == '[' ? strstr(is->name, "] ") : NULL;
 
-		if (is->space != DV_FUNCTION_MODULE || !dv_is_kernel_vaddr(is->vaddr) || !strncmp(is->name, "0x", 2))
+		if (is->space != DV_FUNCTION_MODULE || !dv_is_kernel_vaddr(is->vaddr) || !strncmp(is->name, "0x", 2) ||
+		    session_modules_have(s, is->vaddr))
 			continue;
 		rows[(*ret_count)++] = (struct dv_elf_symbol){bare ? bare + 2 : is->name, is->vaddr, is->size_bytes, true};
 	}
@@ -264,7 +265,8 @@ static struct dv_error *write_script(struct dv_session *s, const struct dv_gdb_o
 	DV_TRY(put_symbols(s, &script));
 	dv_buf_printf(&script, "source %s\npython DejaView.connect(", python);
 	put_path(&script, s->socket);
-	dv_buf_printf(&script, ")\ntarget remote %s\npython DejaView.welcome()\n", dv_timeline_gdb_socket(s->timeline));
+	dv_buf_printf(&script, ", %s)\ntarget remote %s\npython DejaView.welcome()\n",
+		      options->scripts && options->scripts[0] ? "True" : "False", dv_timeline_gdb_socket(s->timeline));
 	if (options->mi)
 		dv_buf_printf(&script, "new-ui mi3 %s\n", mi_tty);
 	if (script.failed)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of a session: session.c answers, session_gdb.c has gdb and its files, session_user.c user programs. */
+/*
+ * The inside of a session: session.c answers, session_gdb.c has gdb and its files, session_user.c user programs,
+ * session_modules.c kernel modules.
+ */
 #ifndef DV_REPLAY_SESSION_PRIVATE_H
 #define DV_REPLAY_SESSION_PRIVATE_H
 
@@ -10,6 +13,7 @@
 #define MAX_CLIENTS 16
 
 struct session_user;
+struct session_modules;
 
 struct session_client {
 	struct dv_session *session;
@@ -24,6 +28,7 @@ struct dv_session {
 	struct dv_timeline *timeline;
 	struct dv_stacks *stacks; /* NULL: no trace */
 	struct session_user *user;
+	struct session_modules *modules; /* NULL: nobody has looked for them yet */
 	struct dv_kernel *kernel; /* NULL: no symbols; why says so */
 	char *no_symbols, *debug_info;
 	bool has_slide;
@@ -50,7 +55,18 @@ struct dv_session {
 struct dv_error *session_user_create(const char *sysroot, struct session_user **ret);
 void session_user_destroy(struct session_user *user);
 struct dv_error *session_user_symbols(struct dv_session *s, json_t *files, json_t *missing);
-/* Writes the file of the modules' functions; *ret NULL: there are none. */
+
+/* session_modules.c: looks for the modules' debug files, once, which takes a while. */
+struct dv_error *session_modules_find(struct dv_session *s);
+void session_modules_destroy(struct session_modules *modules);
+/* What is wrong with a file that was found; NULL: nothing. */
+const char *session_modules_complaint(const struct dv_session *s);
+/* [{"number", "address", "path"}] that gdb is to have at the current moment; null: not looked for yet. */
+json_t *session_modules_now(struct dv_session *s);
+/* Whether a file that was found has the code there, at some moment. */
+bool session_modules_have(const struct dv_session *s, uint64_t vaddr);
+
+/* Writes the file of the functions in modules without a debug file; *ret NULL: there are none. */
 struct dv_error *session_gdb_modules(struct dv_session *s, const char **ret);
 /* Stops gdb and removes its files. */
 void session_gdb_deinit(struct dv_session *s);

@@ -473,6 +473,19 @@ static bool is_file_name(const struct dv_trace_mapped_file *file, const char *na
 	return !strcmp(file->path, name) || (slash && !strcmp(slash + 1, name));
 }
 
+/* One that was loaded again at its old place is told once. */
+static bool is_loaded_again(const struct question *q, const struct dv_trace_module *m)
+{
+	for (const struct dv_trace_module *before = q->w->modules; before < m; before++) {
+		if (before->base_vaddr == m->base_vaddr && before->init_vaddr == m->init_vaddr &&
+		    !strcmp(before->name, m->name) && before->build_id && m->build_id &&
+		    !strcmp(before->build_id, m->build_id) &&
+		    (!q->filter->has_icount || dv_trace_module_is_at(before, q->filter->icount)))
+			return true;
+	}
+	return false;
+}
+
 /* name: of one module, NULL: of any. */
 static struct dv_error *ask_modules(struct question *q, const char *module, const struct name *name)
 {
@@ -482,7 +495,7 @@ static struct dv_error *ask_modules(struct question *q, const char *module, cons
 		const struct image *image;
 
 		if ((module && strcmp(m->name, module)) ||
-		    (q->filter->has_icount && !dv_trace_module_is_at(m, q->filter->icount)))
+		    (q->filter->has_icount && !dv_trace_module_is_at(m, q->filter->icount)) || is_loaded_again(q, m))
 			continue;
 		DV_TRY(image_of(q->w, m, NULL, &image));
 		symbol = symbol_in(image->program, name->function);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "symbols/elffile.h"
+#include "symbols/packedfile.h"
 
 #define SYSTEM_FOLDER "/usr/lib/debug"
 #define MAX_VISITED   (1u << 20) /* files in a folder; a built kernel has 100,000 */
@@ -91,7 +92,9 @@ static bool is_kernel_name(const char *name)
 
 static bool is_module_name(const char *name)
 {
-	return ends_with(name, ".ko") || ends_with(name, ".ko.debug");
+	size_t len = dv_packed_name_len(name);
+
+	return (len > 3 && !strncmp(name + len - 3, ".ko", 3)) || ends_with(name, ".ko.debug");
 }
 
 static const char *base_name(const char *path)
@@ -136,6 +139,17 @@ static void search(struct dv_debug_files *files, char *folder)
 		fts_close(walk);
 }
 
+/* A vmlinux where it was built has its modules below it; Kbuild lists them beside it. */
+static void search_build(struct dv_debug_files *files)
+{
+	const char *slash = strrchr(files->file, '/');
+	_cleanup_free_ char *folder = slash ? strndup(files->file, (size_t)(slash - files->file) + 1) : strdup(".");
+	_cleanup_free_ char *list = folder ? dv_path_join(folder, "modules.order") : NULL;
+
+	if (list && !access(list, R_OK))
+		search(files, folder);
+}
+
 static void search_all(struct dv_debug_files *files)
 {
 	_cleanup_free_ char *modules = NULL;
@@ -145,6 +159,8 @@ static void search_all(struct dv_debug_files *files)
 	files->is_searched = true;
 	if (files->folder)
 		search(files, files->folder);
+	else if (files->file)
+		search_build(files);
 	if (files->release && asprintf(&modules, SYSTEM_FOLDER "/lib/modules/%s", files->release) >= 0)
 		search(files, modules);
 	else
@@ -158,11 +174,11 @@ static bool is_wanted(const char *path, const char *build_id)
 {
 	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
 	_cleanup_free_ char *its_id = NULL;
-	struct dv_mapped_file file;
+	struct dv_packed_file file;
 	struct dv_error *err;
 	bool wanted = false;
 
-	err = dv_mapped_file_init(path, &file);
+	err = dv_packed_file_init(path, &file);
 	if (!err) {
 		err = dv_elf_create(file.data, file.len, &elf);
 		if (!err) {
@@ -171,7 +187,7 @@ static bool is_wanted(const char *path, const char *build_id)
 				 dv_elf_has_section(elf, ".debug_info");
 		}
 		dv_elf_destroy(dv_steal(elf)); /* before what it reads */
-		dv_mapped_file_deinit(&file);
+		dv_packed_file_deinit(&file);
 	}
 	dv_error_destroy(err);
 	return wanted;
@@ -212,7 +228,8 @@ static bool is_module(const char *file, const char *name)
 		if (file[i] != name[i] && !(file[i] == '-' && name[i] == '_'))
 			return false;
 	}
-	return !strcmp(file + len, ".ko") || !strcmp(file + len, ".ko.debug");
+	file += len;
+	return !strcmp(file, ".ko.debug") || (!strncmp(file, ".ko", 3) && dv_packed_name_len(file) == 3);
 }
 
 /* name: of a module, NULL: the kernel. */

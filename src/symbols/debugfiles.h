@@ -7,7 +7,8 @@
  *	/usr/lib/debug/lib/modules/RELEASE/kernel/drivers/block/virtio_blk.ko
  *
  * and nothing under .build-id, others have /usr/lib/debug/.build-id/ab/cdef.debug or
- * /usr/lib/debug/lib/modules/RELEASE/vmlinux. Files of another build are passed over.
+ * /usr/lib/debug/lib/modules/RELEASE/vmlinux. Files of another build are passed over. Modules may be compressed
+ * (symbols/packedfile.h reads them).
  */
 #ifndef DV_SYMBOLS_DEBUGFILES_H
 #define DV_SYMBOLS_DEBUGFILES_H
@@ -17,7 +18,7 @@
 struct dv_debug_files;
 
 /*
- * given: a vmlinux with DWARF; or a folder, which is searched whole: a kernel's build, a copy of /usr/lib/debug;
+ * given: a vmlinux with DWARF, with whose build the modules are looked for; or a folder, which is searched whole: a kernel's build, a copy of /usr/lib/debug;
  * or NULL. banner: the guest's "Linux version ...", which has the release; NULL: not known. Errors:
  * DV_ERROR_OS, when given is not there.
  */

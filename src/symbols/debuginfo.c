@@ -3,9 +3,9 @@
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <string.h>
-#include "base/io.h"
 #include "symbols/debuginfo.h"
 #include "symbols/elffile_private.h"
+#include "symbols/packedfile.h"
 
 #define MAX_UNITS     (1u << 20)
 #define MAX_FUNCTIONS (4u << 20)
@@ -402,7 +402,7 @@ bool dv_sources_find(const struct dv_sources *s, uint64_t vaddr, const char **re
 	return true;
 }
 
-static struct dv_error *read_sources(const struct dv_mapped_file *file, const char *build_id,
+static struct dv_error *read_sources(const struct dv_packed_file *file, const char *build_id,
 				     const struct dv_module_place *place, struct dv_sources **ret)
 {
 	_cleanup_(dv_dwarf_destroyp) struct dv_dwarf *dwarf = NULL;
@@ -425,11 +425,11 @@ static struct dv_error *read_sources(const struct dv_mapped_file *file, const ch
 struct dv_error *dv_sources_open(const char *path, const char *build_id, const struct dv_module_place *place,
 				 struct dv_sources **ret)
 {
-	struct dv_mapped_file file;
+	struct dv_packed_file file;
 	struct dv_error *err;
 
-	DV_TRY(dv_mapped_file_init(path, &file));
+	DV_TRY(dv_packed_file_init(path, &file));
 	err = dv_error_prefix(read_sources(&file, build_id, place, ret), "%s", path);
-	dv_mapped_file_deinit(&file);
+	dv_packed_file_deinit(&file);
 	return err;
 }

@@ -158,19 +158,27 @@ bool dv_elf_is_name(const char *name)
 	return name[0] && name[0] != '$' && strncmp(name, ".L", 2) != 0;
 }
 
+bool dv_elf_is_module_alias(const char *name)
+{
+	return !strcmp(name, "init_module") || !strcmp(name, "cleanup_module");
+}
+
 /* "clock_gettime@@GLIBC_2.17": the version is no part of the function's name. */
 static struct dv_error *add_symbol(const struct dv_elf *elf, const GElf_Sym *sym, const char *name,
 				   struct dv_symtab *symtab)
 {
 	const char *at = strchr(name, '@');
 	_cleanup_free_ char *plain = at && at != name ? strndup(name, (size_t)(at - name)) : NULL;
+	char type = symbol_type(elf, sym);
 	uint64_t vaddr = sym->st_value;
 	GElf_Shdr shdr;
 
 	/* A relocatable file counts from its section's start. */
 	if (elf->header.e_type == ET_REL && gelf_getshdr(elf_getscn(elf->elf, sym->st_shndx), &shdr))
 		vaddr += shdr.sh_addr;
-	return dv_symtab_add(symtab, vaddr, sym->st_size, symbol_type(elf, sym), plain ? plain : name);
+	if (elf->header.e_type == ET_REL && dv_elf_is_module_alias(name))
+		type = 'w';
+	return dv_symtab_add(symtab, vaddr, sym->st_size, type, plain ? plain : name);
 }
 
 static struct dv_error *add_symbols_of(const struct dv_elf *elf, Elf_Scn *scn, const GElf_Shdr *shdr,

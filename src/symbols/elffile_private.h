@@ -19,5 +19,7 @@ struct dv_elf {
 
 /* Of a name's characters a terminal or a file may be shown, and not the assembler's own. */
 bool dv_elf_is_name(const char *name);
+/* Of the functions that a kernel module's module_init() and module_exit() name. */
+bool dv_elf_is_module_alias(const char *name);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/io.h"
 
 #define MAX_RUNS 4096
-#define GAP_BYTES (1u << 20) /* symbols that lie further apart are no neighbours */
+#define GAP_BYTES 4096 /* symbols that lie further apart are no neighbours: modules lie between others */
 
 static const char names[] = "\0.text\0.data\0.symtab\0.strtab\0.shstrtab";
 #define NAME_TEXT 1

@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "base/io.h"
+#include "symbols/packedfile.h"
 
 struct dv_program {
-	struct dv_mapped_file file; /* of one that was opened */
+	struct dv_packed_file file; /* of one that was opened */
 	struct dv_file_copy copy;   /* of one that was taken */
 	struct dv_elf *elf, *debug; /* debug: NULL without a debug file */
 	struct dv_dwarf *dwarf;
@@ -22,7 +22,7 @@ void dv_program_destroy(struct dv_program *p)
 	dv_dwarf_destroy(p->dwarf);
 	dv_elf_destroy(p->elf);
 	dv_elf_destroy(p->debug);
-	dv_mapped_file_deinit(&p->file);
+	dv_packed_file_deinit(&p->file);
 	dv_file_copy_deinit(&p->copy);
 	free(p);
 }
@@ -51,7 +51,7 @@ struct dv_error *dv_program_open(const char *path, const char *build_id, const s
 
 	if (!p)
 		return dv_error_no_memory();
-	DV_TRY(dv_mapped_file_init(path, &p->file));
+	DV_TRY(dv_packed_file_init(path, &p->file));
 	DV_TRY(dv_error_prefix(read_file(p, build_id, place), "%s", path));
 	*ret = dv_steal(p);
 	return NULL;

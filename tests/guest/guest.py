@@ -3,6 +3,7 @@
 slices, and TAP."""
 import collections
 import gzip
+import lzma
 import os
 import subprocess
 import sys
@@ -32,12 +33,17 @@ def newc(name, mode, data=b'', rdev=(0, 0)):
     return pad(head) + pad(data)
 
 
-def initramfs(path, init):
-    with open(init, 'rb') as f:
-        program = f.read()
+def read_bytes(path):
+    with (lzma.open(path) if path.endswith('.xz') else open(path, 'rb')) as f:
+        return f.read()
+
+
+def initramfs(path, init, **more):
+    """more: other files in its root, by name."""
     with gzip.open(path, 'wb', 1) as out:
         out.write(newc('dev', 0o40755) + newc('dev/console', 0o20600, rdev=(5, 1)) +
-                  newc('init', 0o100755, program) + newc('TRAILER!!!', 0))
+                  newc('init', 0o100755, read_bytes(init)) +
+                  b''.join(newc(name, 0o100755, data) for name, data in more.items()) + newc('TRAILER!!!', 0))
 
 
 def compile_golden(folder):

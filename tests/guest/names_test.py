@@ -71,8 +71,7 @@ def kernel_modules(series):
     root = os.path.join(guest.KERNELS, series, 'modules')
     for name in MODULES:
         for path in glob.glob(f'{root}/**/{name}.ko*', recursive=True):
-            with (lzma.open(path) if path.endswith('.xz') else open(path, 'rb')) as f:
-                yield name, f.read()
+            yield name, guest.read_bytes(path)
 
 
 def debug_folder(series):

@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""User programs in `dejaview debug`: a position-independent init with DWARF, whose symbols gdb must have at the
-addresses where the kernel put it. Prints TAP."""
+"""User programs and kernel modules in `dejaview debug`: a position-independent program with DWARF and a module of the
+kernel's debug package, whose symbols gdb must have at the addresses where the kernel put them. Prints TAP."""
+import glob
+import json
+import lzma
 import os
 import re
 import subprocess
@@ -10,26 +13,42 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'guest'))
 import guest
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERIES = '6.12'
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..')
 DEJAVIEW = os.path.join(guest.BUILD, 'dejaview')
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[a-zA-Z]|\r')
 
 
 def recording(folder):
-    """Made once: the program of the tutorial, which dies of a wild jump."""
+    """Made once: a module is loaded, removed and loaded again; then the program of the tutorial, which dies of a wild
+    jump."""
     path = os.path.join(folder, 'r.dejaview')
     if not os.path.exists(path):
-        init, initrd = os.path.join(folder, 'init'), os.path.join(folder, 'initrd.gz')
-        subprocess.run(['gcc', '-g', '-static-pie', '-pthread', '-o', init,
+        init, program, initrd = (os.path.join(folder, n) for n in ('init', 'program', 'initrd.gz'))
+        subprocess.run(['gcc', '-g', '-static-pie', '-pthread', '-o', program,
                         os.path.join(ROOT, 'examples/late-writer.c')], check=True)
-        guest.initramfs(initrd, init)
+        subprocess.run(['gcc', '-s', '-static', '-o', init, os.path.join(HERE, 'loader.c')], check=True)
+        module = glob.glob(os.path.join(guest.KERNELS, SERIES, 'modules/**/virtio_blk.ko*'), recursive=True)[0]
+        guest.initramfs(initrd, init, **{'program': guest.read_bytes(program), 'virtio_blk.ko': guest.read_bytes(module)})
         subprocess.run([DEJAVIEW, 'record', '--quiet', '-o', path, '--', 'qemu-system-x86_64', '-m', '256',
-                        '-nographic', '-no-reboot', '-net', 'none', '-kernel', guest.kernel('6.12'), '-initrd', initrd,
+                        '-nographic', '-no-reboot', '-net', 'none', '-kernel', guest.kernel(SERIES), '-initrd', initrd,
                         '-append', 'console=ttyS0 panic=-1 quiet'], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
         subprocess.run([DEJAVIEW, 'checkpoint', '--quiet', '--interval', '2s', path], check=True, timeout=300,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return path
+
+
+def packed_debug_module(folder):
+    """A folder with the module's debug file, compressed as `make modules_install` does; None: it was not fetched."""
+    made = os.path.join(folder, 'debug')
+    found = glob.glob(os.path.join(guest.KERNELS, SERIES, 'debug/**/virtio_blk.ko'), recursive=True)
+    if found and not os.path.exists(made):
+        os.mkdir(made)
+        with open(os.path.join(made, 'virtio_blk.ko.xz'), 'wb') as f:
+            f.write(lzma.compress(guest.read_bytes(found[0]), preset=0, check=lzma.CHECK_CRC32))
+    return made if found else None
 
 
 def gdb(folder, *commands, at=()):
@@ -70,6 +89,35 @@ def a_place_before_the_program_has_none(folder):
     guest.check('No symbol' in text, text)
 
 
+def lines_of_modules(folder):
+    """Also in sections that gdb does not relocate by itself, and after the module is gone and has come again."""
+    debug = packed_debug_module(folder)
+    if not debug:
+        print('# no debug package of the kernel here: scripts/fetch-kernel --dbg brings one')
+        return
+    says = lambda name: json.loads(subprocess.run(
+        [DEJAVIEW, 'where', '--json', '--debug-info', debug, recording(folder), f'virtio_blk:{name}'], capture_output=True,
+        text=True, timeout=60, check=True).stdout)
+    text = gdb(folder, 'break virtio_blk_fini', 'continue', 'info symbol $rip', 'info line virtblk_probe',
+               'list virtblk_probe', 'ptype struct virtio_blk', 'dv next-call virtio_blk_init', 'info symbol $rip',
+               at=('--debug-info', debug, '--call', 'virtio_blk_init#1'))
+    lines = {}
+    for name in ('virtio_blk_init', 'virtio_blk_fini', 'virtblk_probe'):
+        answers = says(name)
+        guest.check(len(answers) == 1 and answers[0]['symbol'] == name, answers)
+        frame = answers[0]['frames'][-1]
+        guest.check(frame['file'] == 'drivers/block/virtio_blk.c' and frame['line'], answers)
+        lines[name] = frame['line'], answers[0]['address']
+    stops = re.findall(r'(\w+) \(\) at drivers/block/virtio_blk.c:(\d+)', text)
+    want = [(name, str(lines[name][0])) for name in ('virtio_blk_init', 'virtio_blk_fini', 'virtio_blk_init')]
+    guest.check(stops == want, f'{stops}, not {want}: {text}')
+    guest.check('virtio_blk_fini in section .exit.text' in text, text)
+    line, address = lines['virtblk_probe']
+    guest.check(re.search(rf'Line {line} of "drivers/block/virtio_blk.c"\s+starts at address {address}', text), text)
+    guest.check('struct gendisk *disk;' in text and re.search(rf'^{line - 5}\tin drivers/block/virtio_blk.c', text, re.M), text)
+    guest.check(re.search(r'^virtio_blk_init in section .init.text of .*/module-1-virtio_blk.ko$', text, re.M), text)
+
+
 def a_slice_by_its_row(folder):
     sql = "select id, ts, tid, depth from thread_slice where name = 'serve'"
     row = subprocess.run([DEJAVIEW, 'query', recording(folder), sql], capture_output=True, text=True, timeout=60,
@@ -84,4 +132,4 @@ def a_slice_by_its_row(folder):
 
 if __name__ == '__main__':
     guest.main([names_and_lines, breakpoints_by_name, symbols_stay_right_in_the_kernel_and_back,
-                a_place_before_the_program_has_none, a_slice_by_its_row])
+                a_place_before_the_program_has_none, lines_of_modules, a_slice_by_its_row])
