@@ -313,6 +313,8 @@ static struct dv_error *open_writer(struct dv_recorder *r, const struct dv_recor
 		.exact_reason = setup->inexact_reason,
 		.command = argv,
 		.directory = cwd,
+		/* The other segments' events are taken in when this one's CPU has nothing else to do. */
+		.encodes_apart = setup->options->then[0],
 		.describe = dv_names_describe,
 		.describe_context = &r->names,
 	};

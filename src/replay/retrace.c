@@ -16,11 +16,12 @@
 #define MARGIN_INSNS  50000u
 /* A start of QEMU must be worth it. */
 #define MIN_CHECKPOINTS_PER_SEGMENT 3u
-/* Measured on a boot, in units of the replay's time: what the call-graph machine takes for all events, and, in
- * units of the time between two checkpoints, what a segment that starts at one takes more: the start, translating
- * again what the one before it has translated, and writing its events. */
-#define MACHINE_SHARE	0.15
-#define START_INTERVALS 2.5
+/* Measured on a boot. In units of the replay's time: what the call-graph machine takes for all events when nothing
+ * holds it up, and what it costs to put them into a file. In units of the time between two checkpoints: what a segment
+ * that starts at one takes more, for the start and for translating again what the one before it has translated. */
+#define MACHINE_SHARE	0.20
+#define SPOOL_SHARE	0.03
+#define START_INTERVALS 2.0
 #define QUIT_TIMEOUT_MS 60000
 #define WAIT_MS 20
 #define MAX_OPTIONS 128
@@ -30,7 +31,7 @@
 size_t dv_retrace_cut(const struct dv_checkpoints *set, uint64_t last_icount, unsigned jobs, uint64_t *ret)
 {
 	size_t count = set->layers ? set->len : 0, segments = count / MIN_CHECKPOINTS_PER_SEGMENT + 1, cuts = 0;
-	double others, first, end;
+	double others, each, first;
 
 	if (segments > jobs)
 		segments = jobs;
@@ -38,16 +39,20 @@ size_t dv_retrace_cut(const struct dv_checkpoints *set, uint64_t last_icount, un
 		segments = DV_RETRACE_MAX_SEGMENTS;
 	if (segments < 2)
 		return 0;
-	/* All CPUs are to end together: the first one's replay and the machine on one of them, a start and an equal
-	 * share of the rest on each other. Checkpoints are spaced by replay time. */
+	/*
+	 * All are to end together, each on a CPU. The first one's machine keeps up with its replay and then takes the
+	 * others' events:
+	 *	first + (1 - first) * MACHINE = START + (1 - first) * (1 + SPOOL) / others
+	 * Checkpoints are spaced by replay time.
+	 */
 	others = (double)(segments - 1);
-	end = (1 + MACHINE_SHARE + others * START_INTERVALS / (double)(count + 1)) / (others + 1);
-	first = end - MACHINE_SHARE;
+	each = (1 + SPOOL_SHARE) / others;
+	first = (START_INTERVALS / (double)(count + 1) + each - MACHINE_SHARE) / (1 - MACHINE_SHARE + each);
 	if (first < 0.5 / (double)segments)
 		first = 0.5 / (double)segments;
 	for (size_t i = 0; i + 1 < segments; i++) {
 		double at = first + (1 - first) * (double)i / others;
-		size_t index = (size_t)(at * (double)(count + 1) + 0.5);
+		size_t index = (size_t)(at * (double)(count + 1));
 		uint64_t icount;
 
 		index = index ? index - 1 : 0;

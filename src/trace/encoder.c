@@ -245,17 +245,18 @@ static void trim(struct encoder *e)
 	e->count -= drop;
 }
 
-void encoder_add(struct encoder *e, const uint64_t *words, size_t count, const uint64_t *uuids)
+void encoder_add(struct encoder *e, const uint64_t *words, size_t count)
 {
 	uint32_t first = e->count, start = e->offsets[first], end = first, len;
 
 	dv_assert(count <= CHUNK_EVENTS);
-	events_put(e->raw + start, words, count, uuids, start, e->offsets + first + 1);
+	events_put(e->raw + start, words, count, start, e->offsets + first + 1);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t word = words[i];
 
-		if (word & (WORD_WIDE | WORD_AT)) {
-			word = WORD_WIDE | WORD_AT | e->serial++;
+		if (word_is_double(word)) {
+			if (word & (WORD_WIDE | WORD_AT))
+				word = WORD_WIDE | WORD_AT | e->serial++;
 			i++;
 		}
 		e->words[end++] = word;

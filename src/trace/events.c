@@ -111,8 +111,7 @@ static inline uint8_t *put_plain_end(uint8_t *p, uint64_t word)
  * An event is {10: sequence, 11: {9: type, 10: iid, 3: category}, 8: delta}: what it is comes first and
  * when last, so that equal events with unequal deltas share all bytes but the last ones.
  */
-void events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids, uint32_t offset,
-		uint32_t *ends)
+void events_put(uint8_t *p, const uint64_t *words, size_t count, uint32_t offset, uint32_t *ends)
 {
 	const uint8_t *start = p - offset;
 
@@ -127,7 +126,7 @@ void events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t 
 			p = put_plain_end(p, word);
 			break;
 		case WORD_TRACK:
-			p = put_track(p, uuids[word_arg(word)]);
+			p = put_track(p, words[++i]);
 			break;
 		default:
 			p = put_special(p, word, (word & (WORD_WIDE | WORD_AT)) ? words[++i] : 0);

@@ -9,7 +9,7 @@
  *
  * delta is the distance from the event before, on the sequence's incremental clock. With `wide` the
  * next word holds it, as 64 bits; with `at` the next word is an absolute icount (and the incremental
- * clock stays where it is).
+ * clock stays where it is). A track's next word is its uuid.
  */
 #ifndef DV_TRACE_EVENTS_H
 #define DV_TRACE_EVENTS_H
@@ -22,7 +22,7 @@
 enum word_op {
 	WORD_END = 0,
 	WORD_BEGIN = 1, /* argument: the name's iid */
-	WORD_TRACK = 2, /* argument: the writer's thread index; what follows is on its track */
+	WORD_TRACK = 2, /* argument: the writer's thread index; what follows is on the track of its uuid */
 };
 
 #define WORD_OP_SHIFT 56
@@ -42,6 +42,12 @@ static inline unsigned word_kind(uint64_t word)
 	return (unsigned)(word >> WORD_KIND_SHIFT) & 7;
 }
 
+/* Whether the next word belongs to this one. */
+static inline bool word_is_double(uint64_t word)
+{
+	return (word & (WORD_WIDE | WORD_AT)) || word_op(word) == WORD_TRACK;
+}
+
 static inline uint32_t word_arg(uint64_t word)
 {
 	return (uint32_t)(word >> WORD_ARG_SHIFT) & WORD_ARG_MAX;
@@ -51,20 +57,18 @@ static inline uint32_t word_arg(uint64_t word)
 #define EVENT_MAX_BYTES 64
 
 /*
- * Writes the TracePackets of the words, of which a wide one counts as two. uuids is indexed by a
- * WORD_TRACK's argument. Room for count * EVENT_MAX_BYTES is needed. The end of each event's bytes is
- * stored to ends, counted so that p is at `offset`.
+ * Writes the TracePackets of the words. Room for count * EVENT_MAX_BYTES is needed. The end of each event's
+ * bytes is stored to ends, counted so that p is at `offset`.
  */
-void events_put(uint8_t *p, const uint64_t *words, size_t count, const uint64_t *uuids, uint32_t offset,
-		uint32_t *ends);
+void events_put(uint8_t *p, const uint64_t *words, size_t count, uint32_t offset, uint32_t *ends);
 
 struct encoder;
 
 struct dv_error *encoder_create(struct encoder **ret);
 void encoder_destroy(struct encoder *e);
 
-/* Takes the words in. uuids is indexed by a WORD_TRACK's argument. */
-void encoder_add(struct encoder *e, const uint64_t *words, size_t count, const uint64_t *uuids);
+/* Takes the words in: at most 4096. */
+void encoder_add(struct encoder *e, const uint64_t *words, size_t count);
 /* Raw bytes taken in since the last encoder_finish(). */
 size_t encoder_raw_bytes(const struct encoder *e);
 /* Appends the zlib stream of all that was taken in to out, and starts anew. */

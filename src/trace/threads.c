@@ -11,7 +11,6 @@
 void writer_threads_deinit(struct writer_threads *t)
 {
 	free(t->threads);
-	free(t->uuids);
 	free(t->processes);
 	dv_map_deinit(&t->by_id);
 	dv_map_deinit(&t->by_tgid);
@@ -22,18 +21,13 @@ static bool grow_threads(struct writer_threads *t)
 {
 	uint32_t cap = t->cap ? t->cap * 2 : 64;
 	struct writer_thread *threads;
-	uint64_t *uuids;
 
 	if (t->count < t->cap)
 		return true;
 	threads = realloc(t->threads, cap * sizeof(*threads));
-	if (threads)
-		t->threads = threads;
-	uuids = realloc(t->uuids, cap * sizeof(*uuids));
-	if (uuids)
-		t->uuids = uuids;
-	if (!threads || !uuids)
+	if (!threads)
 		return false;
+	t->threads = threads;
 	t->cap = cap;
 	return true;
 }
@@ -116,7 +110,6 @@ static uint32_t add_thread(struct writer_threads *t, const struct dv_trace_threa
 	*slot = t->count;
 	t->processes[process].alive++;
 	t->threads[t->count] = (struct writer_thread){.process = process};
-	t->uuids[t->count] = thread->id;
 	return t->count++;
 }
 

@@ -43,7 +43,6 @@ struct writer_process {
 
 struct writer_threads {
 	struct writer_thread *threads;
-	uint64_t *uuids; /* of the threads, for the encoder */
 	uint32_t count, cap;
 	struct dv_map by_id; /* id -> index */
 	struct writer_process *processes;

@@ -15,15 +15,14 @@
 #include "base/io.h"
 #include "trace/commands.h"
 #include "trace/console.h"
-#include "trace/events.h"
 #include "trace/fields.h"
 #include "trace/names.h"
 #include "trace/places.h"
+#include "trace/stream.h"
 #include "base/proto.h"
 #include "trace/threads.h"
 
-#define CHUNK_WORDS 4096
-#define FULL_EVENT_BYTES (4u << 20)
+#define FULL_EVENT_WORDS (384u << 10) /* about 4 MiB of packets */
 #define FULL_SIDE_BYTES (1u << 20) /* of each other part */
 #define NO_THREAD UINT64_MAX
 #define PREFIX_LEVEL 1
@@ -32,16 +31,16 @@
 
 struct dv_trace_writer {
 	/* What every begin and end touches. */
-	uint64_t *next, *limit; /* into chunk; limit leaves room for a wide word */
+	uint64_t *next, *limit; /* into chunk; limit leaves room for a double word */
 	uint64_t clock_icount;	/* of the last event on the incremental clock */
 	uint64_t thread_id;	/* whose track the stream is on */
 	struct names names;
 	uint64_t begins, ends;
 
-	uint64_t chunk[CHUNK_WORDS];
+	uint64_t chunk[STREAM_CHUNK_WORDS];
 	dv_trace_describe_fn describe;
 	void *describe_context;
-	struct encoder *encoder;
+	struct stream *stream;
 	struct writer_threads threads;
 
 	/* The open block. */
@@ -155,14 +154,14 @@ struct dv_error *dv_trace_writer_create(const struct dv_trace_options *options,
 		return dv_error_no_memory();
 	w->fd = -1;
 	w->next = w->chunk;
-	w->limit = w->chunk + CHUNK_WORDS - 2;
+	w->limit = w->chunk + STREAM_CHUNK_WORDS - 2;
 	w->thread_id = NO_THREAD;
 	w->block = 1;
 	w->describe = options->describe;
 	w->describe_context = options->describe_context;
 	w->path = strdup(options->path);
 	w->deflate = libdeflate_alloc_compressor(PREFIX_LEVEL);
-	err = encoder_create(&w->encoder);
+	err = stream_create(options->encodes_apart, &w->stream);
 	if (!err && (!w->path || !w->deflate || !names_init(&w->names, 13)))
 		err = dv_error_no_memory();
 	if (!err) {
@@ -198,7 +197,7 @@ void dv_trace_writer_destroy(struct dv_trace_writer *w)
 	free(w->sched);
 	writer_threads_deinit(&w->threads);
 	names_deinit(&w->names);
-	encoder_destroy(w->encoder);
+	stream_destroy(w->stream);
 	if (w->deflate)
 		libdeflate_free_compressor(w->deflate);
 	if (w->fd >= 0)
@@ -358,11 +357,11 @@ static void put_header(struct dv_trace_writer *w, size_t raw_bytes)
 	proto_close(out, own);
 }
 
-/* Words from the chunk to the encoder. */
+/* Words from the chunk to the stream. */
 static void drain(struct dv_trace_writer *w)
 {
 	if (!w->error)
-		encoder_add(w->encoder, w->chunk, (size_t)(w->next - w->chunk), w->threads.uuids);
+		stream_add(w->stream, w->chunk, (size_t)(w->next - w->chunk));
 	w->next = w->chunk;
 }
 
@@ -382,10 +381,10 @@ static void close_block(struct dv_trace_writer *w)
 		open_block(w, w->clock_icount);
 	cover(w, w->clock_icount);
 	put_prefix(w);
-	raw_bytes = w->raw.len + encoder_raw_bytes(w->encoder);
-	if (encoder_raw_bytes(w->encoder)) {
+	raw_bytes = w->raw.len;
+	if (stream_words(w->stream)) {
 		stream = open_stream(&w->out, &packet);
-		encoder_finish(w->encoder, &w->out);
+		raw_bytes += stream_finish(w->stream, &w->out);
 		close_stream(&w->out, stream, packet);
 	}
 	put_header(w, raw_bytes);
@@ -411,7 +410,7 @@ static void close_block(struct dv_trace_writer *w)
 
 static void close_full_block(struct dv_trace_writer *w)
 {
-	if (encoder_raw_bytes(w->encoder) >= FULL_EVENT_BYTES || w->own.len >= FULL_SIDE_BYTES ||
+	if (stream_words(w->stream) >= FULL_EVENT_WORDS || w->own.len >= FULL_SIDE_BYTES ||
 	    w->interned.len >= FULL_SIDE_BYTES || w->descriptors.len >= FULL_SIDE_BYTES ||
 	    w->thread_news.len >= FULL_SIDE_BYTES || w->console_lines.len >= FULL_SIDE_BYTES ||
 	    w->notes.len >= FULL_SIDE_BYTES || w->places.len >= FULL_SIDE_BYTES)
@@ -488,6 +487,7 @@ static __attribute__((noinline)) void add_event_slowly(struct dv_trace_writer *w
 	cover(w, icount);
 	if (thread_id != w->thread_id && describe_thread(w, thread_id, &index)) {
 		*w->next++ = (uint64_t)WORD_TRACK << WORD_OP_SHIFT | (uint64_t)index << WORD_ARG_SHIFT;
+		*w->next++ = thread_id;
 		w->thread_id = thread_id;
 		if (w->next >= w->limit)
 			drain(w);

@@ -29,6 +29,7 @@ struct dv_trace_options {
 	const char *kernel_build_id; /* may be NULL */
 	char *const *command;	     /* QEMU's argv, NULL-terminated; may be NULL */
 	const char *directory;	     /* QEMU's working directory; may be NULL */
+	bool encodes_apart;	     /* in a thread of its own: sooner done, where a CPU is free */
 	dv_trace_describe_fn describe;
 	void *describe_context;
 };

@@ -328,6 +328,41 @@ TEST(a_full_disk_is_said_at_the_end_and_leaves_what_fitted)
 	CHECK_EQ(dv_trace_reader_damage(r)->code, DV_ERROR_TRUNCATED);
 }
 
+/* Events of three threads, enough for several blocks. */
+static void write_blocks(const char *path, bool encodes_apart)
+{
+	struct dv_trace_options options = {.path = path, .describe = describe, .encodes_apart = encodes_apart};
+	struct dv_trace_writer *w;
+	uint64_t icount = 0;
+
+	CHECK_OK(dv_trace_writer_create(&options, &w));
+	for (uint64_t i = 0; i < 600000; i++) {
+		uint64_t thread = i / 5000 % 3;
+
+		icount += i % 1000 ? i % 7 : 1ull << 33;
+		dv_trace_writer_begin(w, thread, icount, i * i % 251, DV_SLICE_CALL);
+		dv_trace_writer_end(w, thread, icount + i % 5);
+	}
+	CHECK_OK(dv_trace_writer_finish(w, icount + 5));
+}
+
+TEST(encoded_apart_it_is_the_same_file)
+{
+	_cleanup_free_ char *path = trace_path(), *apart = dv_path_join(test_dir(), "apart.dvtrace");
+	_cleanup_buf_ struct dv_buf a = DV_BUF_INIT, b = DV_BUF_INIT;
+	_cleanup_(dv_trace_reader_closep) struct dv_trace_reader *r = NULL;
+
+	write_blocks(path, false);
+	write_blocks(apart, true);
+	CHECK_OK(dv_read_file(path, SIZE_MAX, &a));
+	CHECK_OK(dv_read_file(apart, SIZE_MAX, &b));
+	CHECK_EQ(a.len, b.len);
+	CHECK(!memcmp(a.data, b.data, a.len));
+	r = open_whole(apart);
+	CHECK(dv_trace_reader_block_count(r) > 2);
+	CHECK_EQ(dv_trace_reader_metadata(r)->begins, 600000);
+}
+
 TEST(a_path_that_cannot_be_made_is_refused)
 {
 	_cleanup_free_ char *path = dv_path_join(test_dir(), "nowhere/t"), *message = NULL;
