@@ -29,7 +29,17 @@ static int open_locked(int parent_fd, const char *name)
 	return -1;
 }
 
-/* Plain files only, as nothing else is ever put there. */
+static void empty(int fd);
+
+static void remove_folder(int fd, const char *name)
+{
+	_cleanup_close_ int inner = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (inner >= 0)
+		empty(inner);
+	unlinkat(fd, name, AT_REMOVEDIR);
+}
+
 static void empty(int fd)
 {
 	DIR *dir = fdopendir(dup(fd));
@@ -38,8 +48,11 @@ static void empty(int fd)
 	if (!dir)
 		return;
 	rewinddir(dir); /* fd's place in it is shared */
-	while ((entry = readdir(dir)))
-		unlinkat(fd, entry->d_name, 0);
+	while ((entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..") && unlinkat(fd, entry->d_name, 0) &&
+		    errno == EISDIR)
+			remove_folder(fd, entry->d_name);
+	}
 	closedir(dir);
 }
 

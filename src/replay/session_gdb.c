@@ -262,6 +262,9 @@ static struct dv_error *write_script(struct dv_session *s, const struct dv_gdb_o
 	/* Another client's seek may keep gdb waiting; the timeline's own watchdog says when it takes too long. */
 	dv_buf_printf(&script, "set remotetimeout 600\nset confirm off\nset architecture %s\n",
 		      gdb_arch(s->recording->plan->arch));
+	dv_buf_printf(&script, "python gdb.execute('set debug-file-directory ' + gdb.parameter('debug-file-directory') + ':' + ");
+	put_path(&script, dv_timeline_run_dir(s->timeline));
+	dv_buf_printf(&script, ")\n");
 	DV_TRY(put_symbols(s, &script));
 	dv_buf_printf(&script, "source %s\npython DejaView.connect(", python);
 	put_path(&script, s->socket);

@@ -97,6 +97,20 @@ static struct dv_error *write_debug(struct dv_session *s, const struct dv_file_c
 	return access(path, F_OK) ? dv_replace_file(path, copy->debug.data, copy->debug.len, 0600) : NULL;
 }
 
+/* The file that dwz(1) made for several: gdb finds it by build id below the session's folder (session_gdb.c). */
+static struct dv_error *write_alt(struct dv_session *s, const struct dv_file_copy *copy)
+{
+	_cleanup_free_ char *folder = NULL, *path = NULL;
+
+	if (!copy->alt.len || !copy->alt_build_id)
+		return NULL;
+	if (asprintf(&folder, "%s/.build-id/%.2s", dv_timeline_run_dir(s->timeline), copy->alt_build_id) < 0 ||
+	    asprintf(&path, "%s/%s.debug", folder, copy->alt_build_id + 2) < 0)
+		return dv_error_no_memory();
+	DV_TRY(dv_make_dirs(folder));
+	return access(path, F_OK) ? dv_replace_file(path, copy->alt.data, copy->alt.len, 0600) : NULL;
+}
+
 static struct dv_error *take_file(struct dv_session *s, const struct dv_trace_mapped_file *is,
 				  struct session_user_file *ret)
 {
@@ -113,6 +127,7 @@ static struct dv_error *take_file(struct dv_session *s, const struct dv_trace_ma
 	if (!is_same_build(elf, is))
 		return NULL;
 	DV_TRY(write_debug(s, &copy));
+	DV_TRY(write_alt(s, &copy));
 	ret->path = copy_path(s, is);
 	if (!ret->path)
 		return dv_error_no_memory();

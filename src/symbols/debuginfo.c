@@ -17,7 +17,7 @@ struct unit_range {
 };
 
 struct dv_dwarf {
-	Dwarf *dw;
+	Dwarf *dw, *alt; /* alt: what several files have in common, or NULL */
 	Dwfl *dwfl; /* which owns dw; NULL, but for a relocatable file */
 	struct unit_range *ranges; /* sorted */
 	size_t len, cap;
@@ -132,6 +132,10 @@ static struct dv_error *begin(struct dv_dwarf *d, const struct dv_elf *elf)
 	if (elf->header.e_type == ET_REL)
 		return begin_relocated(d, elf);
 	d->dw = dwarf_begin_elf(elf->elf, DWARF_C_READ, NULL);
+	if (d->dw && elf->alt)
+		d->alt = dwarf_begin_elf(elf->alt->elf, DWARF_C_READ, NULL);
+	if (d->alt)
+		dwarf_setalt(d->dw, d->alt);
 	if (!d->dw && dwarf_errno() == 0)
 		return dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: there is none");
 	return d->dw ? NULL : dv_error_new(DV_ERROR_NOT_FOUND, "DWARF: %s", dwarf_errmsg(-1));
@@ -159,6 +163,8 @@ void dv_dwarf_destroy(struct dv_dwarf *d)
 		dwfl_end(d->dwfl);
 	else if (d->dw)
 		dwarf_end(d->dw);
+	if (d->alt)
+		dwarf_end(d->alt);
 	free(d->ranges);
 	free(d);
 }

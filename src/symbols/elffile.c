@@ -300,6 +300,30 @@ bool dv_elf_debuglink(const struct dv_elf *elf, const char **ret_name, uint32_t 
 	return true;
 }
 
+/* A name with its end, and the build id, by dwz(1). */
+bool dv_elf_altlink(const struct dv_elf *elf, const char **ret_name, char **ret_build_id)
+{
+	_cleanup_buf_ struct dv_buf hex = DV_BUF_INIT;
+	const uint8_t *data;
+	size_t len, name_len;
+
+	if (!dv_elf_section(elf, ".gnu_debugaltlink", &data, &len))
+		return false;
+	name_len = strnlen((const char *)data, len);
+	if (!name_len || name_len + 1 >= len || len - name_len - 1 > MAX_BUILD_ID_BYTES)
+		return false;
+	for (size_t i = name_len + 1; i < len; i++)
+		dv_buf_printf(&hex, "%02x", data[i]);
+	*ret_build_id = dv_buf_steal_string(&hex);
+	*ret_name = (const char *)data;
+	return *ret_build_id != NULL;
+}
+
+void dv_elf_set_alt(struct dv_elf *elf, const struct dv_elf *alt)
+{
+	elf->alt = alt;
+}
+
 /*
  * Notes (gabi, "Note Section"): namesz, descsz and type in 4 bytes each, then name and desc, each padded
  * to 4 bytes. The build id is type 3 of "GNU".

@@ -68,6 +68,11 @@ bool dv_elf_section(const struct dv_elf *elf, const char *name, const uint8_t **
 bool dv_elf_has_section(const struct dv_elf *elf, const char *name);
 /* The name in .gnu_debuglink and the checksum of the file that it means; false when there is none. */
 bool dv_elf_debuglink(const struct dv_elf *elf, const char **ret_name, uint32_t *ret_crc32);
+/* The file that dwz(1) put into .gnu_debugaltlink, which has what several debug files have in common: its name, and its
+ * build id in new memory (free()). False when there is none. */
+bool dv_elf_altlink(const struct dv_elf *elf, const char **ret_name, char **ret_build_id);
+/* alt is that file, borrowed as long as elf's DWARF is read. */
+void dv_elf_set_alt(struct dv_elf *elf, const struct dv_elf *alt);
 /* The GNU build id among the notes [data, data + len) in lower-case hex (free()), or NULL. */
 char *dv_elf_notes_build_id(const uint8_t *data, size_t len);
 /* The build id of the PT_NOTE segments, else of SHT_NOTE sections. */

@@ -15,6 +15,7 @@ struct dv_elf {
 	GElf_Ehdr header;
 	struct dv_segments segments;
 	void *own_data; /* data, where it is a copy */
+	const struct dv_elf *alt; /* borrowed; NULL: none */
 };
 
 /* Of a name's characters a terminal or a file may be shown, and not the assembler's own. */

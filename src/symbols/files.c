@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libdeflate.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@ struct found {
 	const uint8_t *data; /* NULL: not found */
 	size_t len;
 	struct dv_buf buf; /* holds it, when it is not the source's */
+	char path[PATH_MAX]; /* of a debug file: where it was found */
 };
 
 static void found_deinit(struct found *f)
@@ -185,6 +187,7 @@ static struct dv_error *read_debug_path(struct dv_files *files, const char *path
 {
 	_cleanup_close_ int fd = -1;
 
+	snprintf(found->path, sizeof(found->path), "%s", path);
 	DV_TRY(read_file(files, &(struct dv_file_name){.path = path}, found));
 	if (found->data)
 		return NULL;
@@ -201,8 +204,26 @@ static struct dv_error *read_debug_folder(struct dv_files *files, const char *bu
 		_cleanup_free_ char *path = folder ? dv_debug_by_build_id(folder, build_id) : NULL;
 		_cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 
+		if (fd < 0)
+			continue;
+		DV_TRY(read_fd(fd, "", path, found));
+		snprintf(found->path, sizeof(found->path), "%s", path);
+	}
+	return NULL;
+}
+
+/* /usr/lib/debug/NAME in the folder that was given, which is like /usr/lib/debug or has one in it. */
+static struct dv_error *read_in_debug_folder(struct dv_files *files, const char *path, struct found *found)
+{
+	static const char usual[] = "/usr/lib/debug/";
+	const char *below[] = {path + 1, path + sizeof(usual) - 1};
+
+	for (size_t i = strncmp(path, usual, sizeof(usual) - 1) ? 2 : 0; files->debug_folder && i < 2 && !found->data; i++) {
+		_cleanup_free_ char *in = dv_path_join(files->debug_folder, below[i]);
+		_cleanup_close_ int fd = in ? open(in, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+
 		if (fd >= 0)
-			DV_TRY(read_fd(fd, "", path, found));
+			DV_TRY(read_fd(fd, "", in, found));
 	}
 	return NULL;
 }
@@ -238,10 +259,69 @@ static struct dv_error *find_debug(struct dv_files *files, const struct dv_elf *
 	return NULL;
 }
 
+static bool is_of_build(const struct found *found, const char *build_id)
+{
+	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
+	_cleanup_free_ char *id = NULL;
+
+	if (found->data)
+		dv_error_destroy(dv_elf_create(found->data, found->len, &elf));
+	id = elf ? dv_elf_build_id(elf) : NULL;
+	return id && !strcmp(id, build_id);
+}
+
+/* By name, which is relative to the debug file's folder (path) or absolute, else by build id. */
+static struct dv_error *find_alt(struct dv_files *files, const struct dv_elf *elf, const char *path, struct found *found,
+				 char **ret_build_id)
+{
+	const char *link, *slash = strrchr(path, '/');
+	_cleanup_free_ char *build_id = NULL;
+	char candidates[2][PATH_MAX];
+
+	if (!dv_elf_altlink(elf, &link, &build_id) || strlen(build_id) < 3)
+		return NULL;
+	snprintf(candidates[0], PATH_MAX, "%.*s/%s", *link != '/' && slash ? (int)(slash - path) : 0, path, link);
+	snprintf(candidates[1], PATH_MAX, "/usr/lib/debug/.build-id/%.2s/%s.debug", build_id, build_id + 2);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(candidates); i++) {
+		DV_TRY(read_in_debug_folder(files, candidates[i] + (candidates[i][1] == '/'), found));
+		if (!found->data)
+			DV_TRY(read_debug_path(files, candidates[i] + (candidates[i][1] == '/'), found));
+		if (is_of_build(found, build_id)) {
+			if (ret_build_id)
+				*ret_build_id = dv_steal(build_id);
+			return NULL;
+		}
+		dv_buf_clear(&found->buf);
+		found->data = NULL;
+	}
+	return NULL;
+}
+
+/* The link is in the debug file, or in a file that has its DWARF itself. */
+static struct dv_error *find_alt_of(struct dv_files *files, const struct dv_file_name *name, const struct dv_elf *elf,
+				    const struct dv_elf *debug, const struct found *debug_found, struct found *ret,
+				    char **ret_build_id)
+{
+	if (debug)
+		DV_TRY(find_alt(files, debug, debug_found->path, ret, ret_build_id));
+	return ret->data ? NULL : find_alt(files, elf, name->path, ret, ret_build_id);
+}
+
+/* The alternate file of whichever names it. What is none is no reason to do without the rest. */
+static void take_alt(struct dv_elf *elf, struct dv_elf *debug, const struct found *found, struct dv_elf **ret)
+{
+	if (!found->data)
+		return;
+	dv_error_destroy(dv_elf_create(found->data, found->len, ret));
+	dv_elf_set_alt(elf, *ret);
+	if (debug)
+		dv_elf_set_alt(debug, *ret);
+}
+
 struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_name *name, struct dv_object **ret)
 {
-	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0};
-	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL, *debug = NULL;
+	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0}, alt_found = {0};
+	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL, *debug = NULL, *alt = NULL;
 
 	*ret = NULL;
 	DV_TRY(read_file(files, name, &found));
@@ -252,6 +332,8 @@ struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_na
 	/* A debug file that is none is no reason to do without the file's own symbols. */
 	if (debug_found.data)
 		dv_error_destroy(dv_elf_create(debug_found.data, debug_found.len, &debug));
+	DV_TRY(find_alt_of(files, name, elf, debug, &debug_found, &alt_found, NULL));
+	take_alt(elf, debug, &alt_found, &alt);
 	return dv_error_prefix(dv_object_create(elf, debug, ret), "%s", name->path);
 }
 
@@ -269,9 +351,9 @@ static struct dv_error *keep(struct found *found, struct dv_buf *to)
 
 struct dv_error *dv_files_copy(struct dv_files *files, const struct dv_file_name *name, struct dv_file_copy *ret)
 {
-	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0};
+	_cleanup_(found_deinit) struct found found = {0}, debug_found = {0}, alt_found = {0};
 	_cleanup_(dv_file_copy_deinit) struct dv_file_copy copy = {0};
-	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
+	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL, *debug = NULL;
 	const char *link;
 	uint32_t crc;
 
@@ -282,8 +364,13 @@ struct dv_error *dv_files_copy(struct dv_files *files, const struct dv_file_name
 		copy.debug_name = strdup(link);
 	if (elf)
 		DV_TRY(find_debug(files, elf, name->path, &debug_found));
+	if (debug_found.data)
+		dv_error_destroy(dv_elf_create(debug_found.data, debug_found.len, &debug));
+	if (elf)
+		DV_TRY(find_alt_of(files, name, elf, debug, &debug_found, &alt_found, &copy.alt_build_id));
 	DV_TRY(keep(&found, &copy.bytes));
 	DV_TRY(keep(&debug_found, &copy.debug));
+	DV_TRY(keep(&alt_found, &copy.alt));
 	*ret = copy;
 	copy = (struct dv_file_copy){0};
 	return NULL;
@@ -293,5 +380,7 @@ void dv_file_copy_deinit(struct dv_file_copy *copy)
 {
 	dv_buf_deinit(&copy->bytes);
 	dv_buf_deinit(&copy->debug);
+	dv_buf_deinit(&copy->alt);
 	free(copy->debug_name);
+	free(copy->alt_build_id);
 }

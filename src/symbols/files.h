@@ -42,6 +42,8 @@ struct dv_error *dv_files_object(struct dv_files *files, const struct dv_file_na
 struct dv_file_copy {
 	struct dv_buf bytes, debug; /* bytes is empty when no source has the file, debug when there is none */
 	char *debug_name;	    /* by the file's debug link; NULL: it has none */
+	struct dv_buf alt;	    /* what dwz(1) took out of one of them, or empty */
+	char *alt_build_id;	    /* of that; NULL: it is not there */
 };
 
 /* Errors: DV_ERROR_OS. What is no ELF file is copied all the same. */

@@ -122,29 +122,33 @@ static struct dv_error *add_all(struct output *o)
 	return NULL;
 }
 
-static struct dv_error *make(const struct dv_packed_file *from, const struct dv_module_place *place, struct output *o)
+struct dv_error *dv_module_file_make(const uint8_t *bytes, size_t len, const struct dv_module_place *place,
+				     struct dv_buf *ret)
 {
 	_cleanup_(dv_elf_destroyp) struct dv_elf *elf = NULL;
 	_cleanup_(dv_dwarf_destroyp) struct dv_dwarf *dwarf = NULL; /* goes before what it reads */
+	struct output o = {.file = DV_BUF_INIT, .headers = DV_BUF_INIT};
+	struct dv_error *err;
 
-	DV_TRY(dv_elf_create_at(from->data, from->len, place, &elf));
+	DV_TRY(dv_elf_create_at(bytes, len, place, &elf));
 	DV_TRY(dv_dwarf_create(elf, &dwarf)); /* relocates it */
-	o->elf = elf;
-	return add_all(o);
+	o.elf = elf;
+	err = add_all(&o);
+	if (!err)
+		dv_buf_append(ret, o.file.data, o.file.len);
+	dv_buf_deinit(&o.file);
+	dv_buf_deinit(&o.headers);
+	return err ? err : ret->failed ? dv_error_no_memory() : NULL;
 }
 
 struct dv_error *dv_module_file_write(const char *from, const struct dv_module_place *place, const char *path)
 {
-	struct output o = {.file = DV_BUF_INIT, .headers = DV_BUF_INIT};
+	_cleanup_buf_ struct dv_buf made = DV_BUF_INIT;
 	struct dv_packed_file file;
 	struct dv_error *err;
 
 	DV_TRY(dv_packed_file_init(from, &file));
-	err = dv_error_prefix(make(&file, place, &o), "%s", from);
+	err = dv_error_prefix(dv_module_file_make(file.data, file.len, place, &made), "%s", from);
 	dv_packed_file_deinit(&file);
-	if (!err)
-		err = dv_replace_file(path, o.file.data, o.file.len, 0600);
-	dv_buf_deinit(&o.file);
-	dv_buf_deinit(&o.headers);
-	return err;
+	return err ? err : dv_replace_file(path, made.data, made.len, 0600);
 }

@@ -9,6 +9,10 @@
 
 #include "symbols/elffile.h"
 
+/* Appends to ret what the module's file [data, data + len) is at place. Errors: those of dv_elf_create_at() and
+ * dv_dwarf_create(). */
+struct dv_error *dv_module_file_make(const uint8_t *data, size_t len, const struct dv_module_place *place,
+				     struct dv_buf *ret);
 /* Writes to path what the module's file from, which may be compressed, is at place. Errors: those of
  * dv_elf_create_at(), dv_dwarf_create() and DV_ERROR_OS; they name the file. */
 struct dv_error *dv_module_file_write(const char *from, const struct dv_module_place *place, const char *path);

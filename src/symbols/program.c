@@ -9,7 +9,7 @@
 struct dv_program {
 	struct dv_packed_file file; /* of one that was opened */
 	struct dv_file_copy copy;   /* of one that was taken */
-	struct dv_elf *elf, *debug; /* debug: NULL without a debug file */
+	struct dv_elf *elf, *debug, *alt; /* debug: NULL without a debug file; alt: without one of dwz(1) */
 	struct dv_dwarf *dwarf;
 	struct dv_object *object;
 };
@@ -22,6 +22,7 @@ void dv_program_destroy(struct dv_program *p)
 	dv_dwarf_destroy(p->dwarf);
 	dv_elf_destroy(p->elf);
 	dv_elf_destroy(p->debug);
+	dv_elf_destroy(p->alt);
 	dv_packed_file_deinit(&p->file);
 	dv_file_copy_deinit(&p->copy);
 	free(p);
@@ -79,6 +80,11 @@ struct dv_error *dv_program_take(struct dv_file_copy *copy, const char *build_id
 	DV_TRY(check_build(p->elf, build_id));
 	if (p->copy.debug.len)
 		dv_error_destroy(dv_elf_create(p->copy.debug.data, p->copy.debug.len, &p->debug));
+	if (p->copy.alt.len)
+		dv_error_destroy(dv_elf_create(p->copy.alt.data, p->copy.alt.len, &p->alt));
+	dv_elf_set_alt(p->elf, p->alt);
+	if (p->debug)
+		dv_elf_set_alt(p->debug, p->alt);
 	read_dwarf(p);
 	DV_TRY(dv_object_names(p->elf, p->debug, &p->object));
 	*ret = dv_steal(p);

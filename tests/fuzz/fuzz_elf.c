@@ -3,6 +3,7 @@
 #include "fuzz.h"
 
 #include "symbols/elffile.h"
+#include "symbols/modulefile.h"
 #include "symbols/object.h"
 
 static void look_at_object(const struct dv_elf *elf)
@@ -11,8 +12,11 @@ static void look_at_object(const struct dv_elf *elf)
 	const char *link;
 	uint64_t vaddr;
 	uint32_t crc;
+	char *id;
 
 	dv_elf_debuglink(elf, &link, &crc);
+	if (dv_elf_altlink(elf, &link, &id))
+		free(id);
 	dv_error_destroy(dv_object_create(elf, elf, &object));
 	for (uint64_t offset = 0; object && offset < 4096; offset += 256) {
 		if (dv_object_vaddr(object, offset, &vaddr)) {
@@ -25,6 +29,7 @@ static void look_at_object(const struct dv_elf *elf)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct dv_buf made = DV_BUF_INIT;
 	struct dv_symtab *symtab = NULL;
 	const uint8_t *section;
 	struct dv_elf *elf;
@@ -45,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(dv_elf_notes_build_id(section, count));
 	free(dv_elf_build_id(elf));
 	look_at_object(elf);
+	dv_error_destroy(dv_module_file_make(data, size, &(struct dv_module_place){1 << 20, 4096, 2 << 20, 0}, &made));
+	dv_buf_deinit(&made);
 	dv_symtab_destroy(symtab);
 	dv_elf_destroy(elf);
 	return 0;
