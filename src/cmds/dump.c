@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cmds/cmds.h"
+#include "base/vec.h"
 #include "cmds/numbers.h"
 #include "cmds/opentrace.h"
 
@@ -225,15 +226,8 @@ static void end_slices(struct tree *t, uint32_t track, uint64_t icount, uint32_t
 
 static struct dv_error *push_open(struct open *open, const struct dv_query_slice *s)
 {
-	if (open->n == open->cap) {
-		size_t cap = open->cap ? open->cap * 2 : 32;
-		struct dv_query_slice *grown = realloc(open->v, cap * sizeof(*grown));
-
-		if (!grown)
-			return dv_error_no_memory();
-		open->v = grown;
-		open->cap = cap;
-	}
+	if (!DV_VEC_ROOM(open->v, open->n, open->cap))
+		return dv_error_no_memory();
 	open->v[open->n++] = *s;
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/vec.h"
 #include "guest/arch.h"
 #include "symbols/elffile.h"
 
@@ -314,15 +315,8 @@ void dv_module_list_deinit(struct dv_module_list *list)
 bool dv_module_list_add(struct dv_module_list *list, struct dv_module_code *code)
 {
 	dv_module_list_remove(list, code->vaddr); /* whose end was not seen */
-	if (list->len == list->cap) {
-		size_t cap = list->cap ? list->cap * 2 : 32;
-		struct dv_module_code **items = reallocarray(list->items, cap, sizeof(*items));
-
-		if (!items)
-			return false;
-		list->items = items;
-		list->cap = cap;
-	}
+	if (!DV_VEC_ROOM(list->items, list->len, list->cap))
+		return false;
 	list->items[list->len++] = dv_module_code_ref(code);
 	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lines of modules: see module_lines.h. */
 #include "plugin/module_lines.h"
+#include "base/vec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,15 +42,8 @@ static struct module_table *table_of(struct dv_module_lines *lines, struct dv_mo
 		if (lines->tables[i].code == code)
 			return &lines->tables[i];
 	}
-	if (lines->len == lines->cap) {
-		size_t cap = lines->cap ? lines->cap * 2 : 32;
-
-		table = reallocarray(lines->tables, cap, sizeof(*table));
-		if (!table)
-			return NULL;
-		lines->tables = table;
-		lines->cap = cap;
-	}
+	if (!DV_VEC_ROOM(lines->tables, lines->len, lines->cap))
+		return NULL;
 	table = &lines->tables[lines->len++];
 	*table = (struct module_table){.code = dv_module_code_ref(code)};
 	say(open_sources(lines, code, &table->sources));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/map.h"
+#include "base/vec.h"
 
 /* More mappings than the kernel gives a process (vm.max_map_count) are not kept. */
 #define MAX_RANGES 65536
@@ -123,15 +124,8 @@ static size_t lower_bound(const struct space *space, uint64_t vaddr)
 
 static bool insert(struct space *space, size_t at, const struct range *range)
 {
-	if (space->len == space->cap) {
-		size_t cap = space->cap ? space->cap * 2 : 8;
-		struct range *ranges = cap <= MAX_RANGES ? realloc(space->ranges, cap * sizeof(*ranges)) : NULL;
-
-		if (!ranges)
-			return false;
-		space->ranges = ranges;
-		space->cap = cap;
-	}
+	if (space->len >= MAX_RANGES || !DV_VEC_ROOM(space->ranges, space->len, space->cap))
+		return false;
 	memmove(space->ranges + at + 1, space->ranges + at, (space->len - at) * sizeof(*range));
 	space->ranges[at] = *range;
 	space->len++;

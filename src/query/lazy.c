@@ -88,7 +88,7 @@ static int by_start(const void *a, const void *b)
 
 static bool add_states(const struct columns *c, uint32_t utid, void *states)
 {
-	VEC(struct state_row) *v = states;
+	DV_VEC(struct state_row) *v = states;
 	const struct thread_row *t = &c->threads[utid];
 	const struct spell_row *spells = c->spells + t->first_spell;
 
@@ -96,7 +96,7 @@ static bool add_states(const struct columns *c, uint32_t utid, void *states)
 		uint64_t until = i + 1 < t->spells ? spells[i + 1].start : t->end;
 		struct state_row row = {.start = spells[i].start, .end = spells[i].is_open ? UINT64_MAX : spells[i].end,
 					.utid = utid, .cpu = spells[i].cpu, .waker = DV_QUERY_NONE,
-					.waker_row = DV_QUERY_NONE, .in_interrupt = DV_QUERY_NONE}, *s = vec_add(v);
+					.waker_row = DV_QUERY_NONE, .in_interrupt = DV_QUERY_NONE}, *s = dv_vec_add(v);
 
 		if (!s)
 			return false;
@@ -107,7 +107,7 @@ static bool add_states(const struct columns *c, uint32_t utid, void *states)
 		row.end = until;
 		row.cpu = DV_QUERY_NONE;
 		row.state = spells[i].end_state;
-		s = vec_add(v);
+		s = dv_vec_add(v);
 		if (!s)
 			return false;
 		*s = row;
@@ -118,7 +118,7 @@ static bool add_states(const struct columns *c, uint32_t utid, void *states)
 /* Idle tasks have no states but running, as in Perfetto. */
 static bool make_states(const struct columns *c, struct lazy *lazy)
 {
-	VEC(struct state_row) v = {0};
+	DV_VEC(struct state_row) v = {0};
 	bool good = true;
 
 	if (!c->is_dejaview) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the loaders share: growing arrays, columns of them, the limit of memory. */
+/* What the loaders share: columns, the limit of memory. */
 #include "query/load.h"
 
 #include <inttypes.h>
@@ -9,23 +9,6 @@
 #include "base/memory.h"
 
 #define LOAD_FIXED_BYTES (96ull << 20) /* names, blocks being decoded, SQLite */
-
-bool vec_reserve(void *v, size_t n, size_t *cap, size_t more, size_t size)
-{
-	void **array = v, *grown;
-	size_t want = *cap ? *cap : 16;
-
-	if (__builtin_expect(n + more <= *cap, 1))
-		return true;
-	while (want < n + more)
-		want *= 2;
-	grown = realloc(*array, want * size);
-	if (!grown)
-		return false;
-	*array = grown;
-	*cap = want;
-	return true;
-}
 
 bool column_copy(void *column, size_t *n, const void *from, size_t count, size_t size)
 {

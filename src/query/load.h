@@ -4,20 +4,10 @@
 #define DV_QUERY_LOAD_H
 
 #include "base/map.h"
+#include "base/vec.h"
 #include "query/columns.h"
 #include "query/strings.h"
 #include "trace/reader.h"
-
-/* A growing array. */
-#define VEC(type)              \
-	struct {               \
-		type *v;       \
-		size_t n, cap; \
-	}
-bool vec_reserve(void *v, size_t n, size_t *cap, size_t more, size_t size);
-/* Room for one more element, or NULL. It is not cleared. */
-#define vec_add(vec)                                                                           \
-	(vec_reserve(&(vec)->v, (vec)->n, &(vec)->cap, 1, sizeof(*(vec)->v)) ? &(vec)->v[(vec)->n++] : NULL)
 
 struct loader {
 	struct columns *c;

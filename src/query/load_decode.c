@@ -30,8 +30,8 @@ static uint64_t cpu_until(struct pass *p, uint32_t utid, struct live *t, uint64_
 
 static bool add_big(void *values, uint32_t id, uint64_t value)
 {
-	VEC(struct big_value) *v = values;
-	struct big_value *slot = vec_add(v);
+	DV_VEC(struct big_value) *v = values;
+	struct big_value *slot = dv_vec_add(v);
 
 	if (slot)
 		*slot = (struct big_value){value, id, 0};
@@ -79,7 +79,7 @@ uint64_t pass_end_slice(struct columns *c, struct worker *w, struct stats_row *s
 bool pass_stats_room(struct worker *w, uint32_t function)
 {
 	while (w->stats.n <= function) {
-		struct stats_row *row = vec_add(&w->stats);
+		struct stats_row *row = dv_vec_add(&w->stats);
 
 		if (!row)
 			return false;
@@ -101,7 +101,7 @@ static struct dv_error *enter_thread(struct worker *w, uint64_t id)
 	w->thread = &w->live[w->utid];
 	if (w->thread->in_block == w->block + 1)
 		return NULL;
-	touched = vec_add(&w->touched);
+	touched = dv_vec_add(&w->touched);
 	if (!touched)
 		return dv_error_no_memory();
 	*touched = w->utid;
@@ -130,7 +130,7 @@ static inline struct dv_error *take_begin(struct worker *w, const struct dv_trac
 	c->call[row] = e->function | (uint32_t)e->kind << CALL_KIND_SHIFT;
 	c->track[row] = w->utid;
 	c->parent[row] = t->stack.n ? t->stack.v[t->stack.n - 1].id : OUTER_MARK + (uint32_t)t->pops.n;
-	frame = vec_add(&t->stack);
+	frame = dv_vec_add(&t->stack);
 	if (!frame)
 		return dv_error_no_memory();
 	*frame = (struct frame){e->icount, cpu_until(w->pass, w->utid, t, e->icount), 0, row, e->function};
@@ -148,7 +148,7 @@ static inline struct dv_error *take_end(struct worker *w, const struct dv_trace_
 	if (__builtin_expect(!t->stack.n, 0)) {
 		if (t->pops.n >= MAX_POPS)
 			return NULL;
-		pop = vec_add(&t->pops);
+		pop = dv_vec_add(&t->pops);
 		if (!pop)
 			return dv_error_no_memory();
 		*pop = (struct pop){e->icount, now, t->child_cpu};
@@ -183,12 +183,11 @@ static bool leave_block(struct worker *w, struct block *block)
 {
 	for (size_t i = 0; i < w->touched.n; i++) {
 		struct live *t = &w->live[w->touched.v[i]];
-		struct block_thread *thread = vec_add(&block->threads);
+		struct block_thread *thread = dv_vec_add(&block->threads);
 
 		if (!thread ||
-		    !vec_reserve(&block->pops.v, block->pops.n, &block->pops.cap, t->pops.n, sizeof(*block->pops.v)) ||
-		    !vec_reserve(&block->opens.v, block->opens.n, &block->opens.cap, t->stack.n,
-				 sizeof(*block->opens.v)))
+		    !DV_VEC_RESERVE(block->pops.v, block->pops.n, block->pops.cap, t->pops.n) ||
+		    !DV_VEC_RESERVE(block->opens.v, block->opens.n, block->opens.cap, t->stack.n))
 			return false;
 		*thread = (struct block_thread){
 			.utid = w->touched.v[i],

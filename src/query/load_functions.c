@@ -40,9 +40,9 @@ static const char *plain_name(const struct dv_trace_function *f)
 
 static bool add_function(struct pass *p, void *rows, const struct named_function *f)
 {
-	VEC(struct function_row) *functions = rows;
+	DV_VEC(struct function_row) *functions = rows;
 	struct strings *s = &p->l->strings;
-	struct function_row *row = vec_add(functions);
+	struct function_row *row = dv_vec_add(functions);
 
 	if (!row)
 		return false;
@@ -64,8 +64,8 @@ static bool add_function(struct pass *p, void *rows, const struct named_function
 
 struct dv_error *pass_number_functions(struct pass *p)
 {
-	VEC(struct named_function) all = {0};
-	VEC(struct function_row) rows = {0};
+	DV_VEC(struct named_function) all = {0};
+	DV_VEC(struct function_row) rows = {0};
 	bool good = true;
 
 	for (unsigned i = 0; i < p->worker_count && good; i++) {
@@ -75,7 +75,7 @@ struct dv_error *pass_number_functions(struct pass *p)
 		w->global = calloc(count + 1, sizeof(*w->global));
 		good = w->global && (!count || pass_stats_room(w, (uint32_t)count - 1));
 		for (uint32_t f = 0; f < count && good; f++) {
-			struct named_function *slot = vec_add(&all);
+			struct named_function *slot = dv_vec_add(&all);
 
 			good = slot;
 			if (slot)

@@ -12,9 +12,9 @@ struct header_pass {
 	struct dv_trace_reader *r;
 	struct dv_map *utids;	/* thread id -> utid + 1 */
 	struct dv_map upids;	/* pid -> the newest process of it + 1 */
-	VEC(struct thread_row) threads;
-	VEC(struct process_row) processes;
-	VEC(uint64_t) leaders;	/* by upid: thread id + 1; 0: none yet */
+	DV_VEC(struct thread_row) threads;
+	DV_VEC(struct process_row) processes;
+	DV_VEC(uint64_t) leaders;	/* by upid: thread id + 1; 0: none yet */
 };
 
 /* Threads and processes */
@@ -26,8 +26,8 @@ static bool is_idle(const struct dv_trace_thread *t)
 
 static struct dv_error *add_process(struct header_pass *p, int32_t pid, const char *name, uint32_t *ret)
 {
-	struct process_row *row = vec_add(&p->processes);
-	uint64_t *leader = vec_add(&p->leaders), *slot = dv_map_put(&p->upids, (uint32_t)pid);
+	struct process_row *row = dv_vec_add(&p->processes);
+	uint64_t *leader = dv_vec_add(&p->leaders), *slot = dv_map_put(&p->upids, (uint32_t)pid);
 
 	if (!row || !leader || !slot)
 		return dv_error_no_memory();
@@ -78,7 +78,7 @@ static struct dv_error *add_thread(struct header_pass *p, const struct dv_trace_
 		uint32_t upid;
 
 		DV_TRY(process_of(p, t, state->icount, &upid));
-		row = vec_add(&p->threads);
+		row = dv_vec_add(&p->threads);
 		if (!row)
 			return dv_error_no_memory();
 		*row = (struct thread_row){.tid = t->tid, .start = state->icount, .end = UINT64_MAX, .id = t->id,
@@ -143,7 +143,7 @@ static struct dv_error *load_threads(struct header_pass *p)
 {
 	struct columns *c = p->l->c;
 	size_t count = dv_trace_reader_thread_state_count(p->r);
-	VEC(struct track_row) tracks = {0};
+	DV_VEC(struct track_row) tracks = {0};
 	struct dv_error *err = NULL;
 	uint32_t upid;
 
@@ -153,7 +153,7 @@ static struct dv_error *load_threads(struct header_pass *p)
 		DV_TRY(add_thread(p, dv_trace_reader_thread_state(p->r, i)));
 	name_commands(p);
 	for (size_t i = 0; i < p->threads.n && !err; i++) {
-		struct track_row *track = vec_add(&tracks);
+		struct track_row *track = dv_vec_add(&tracks);
 
 		if (!track) {
 			err = dv_error_no_memory();
@@ -181,8 +181,8 @@ struct cpu {
 
 struct spell_pass {
 	struct header_pass *p;
-	VEC(struct spell_row) spells;
-	VEC(struct cpu) cpus;
+	DV_VEC(struct spell_row) spells;
+	DV_VEC(struct cpu) cpus;
 	uint64_t *until; /* by utid: the end of its last spell */
 };
 
@@ -205,7 +205,7 @@ static struct dv_error *add_spell(struct spell_pass *s, uint32_t utid, uint32_t 
 		from = s->until[utid];
 	if (from >= to)
 		return NULL;
-	row = vec_add(&s->spells);
+	row = dv_vec_add(&s->spells);
 	if (!row)
 		return dv_error_no_memory();
 	*row = (struct spell_row){.start = from, .end = to, .utid = utid, .cpu = cpu, .is_open = is_open};
@@ -227,7 +227,7 @@ static struct dv_error *gather_spells(struct spell_pass *s)
 		if (sw->cpu >= MAX_CPUS)
 			continue;
 		while (s->cpus.n <= sw->cpu) {
-			cpu = vec_add(&s->cpus);
+			cpu = dv_vec_add(&s->cpus);
 			if (!cpu)
 				return dv_error_no_memory();
 			*cpu = (struct cpu){0};
@@ -311,7 +311,7 @@ static struct dv_error *load_metadata(struct header_pass *p)
 {
 	const struct dv_trace_metadata *m = dv_trace_reader_metadata(p->r);
 	struct strings *s = &p->l->strings;
-	VEC(struct metadata_row) rows = {0};
+	DV_VEC(struct metadata_row) rows = {0};
 	struct dv_buf command = DV_BUF_INIT;
 	const struct dv_trace_note fixed[] = {
 		{"exact_reason", m->exact_reason},
@@ -336,7 +336,7 @@ static struct dv_error *load_metadata(struct header_pass *p)
 			note = (struct dv_trace_note){"qemu_command", command.len ? dv_buf_steal_string(&command) : NULL};
 		if (!note.value)
 			continue;
-		row = vec_add(&rows);
+		row = dv_vec_add(&rows);
 		good = good && row;
 		if (row)
 			*row = (struct metadata_row){strings_put(s, note.key), strings_put(s, note.value)};

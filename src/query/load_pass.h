@@ -53,9 +53,9 @@ struct outer {
 struct block {
 	uint32_t first, end;	/* its rows */
 	unsigned worker;	/* whose function numbers it has */
-	VEC(struct block_thread) threads;
-	VEC(struct pop) pops;
-	VEC(struct frame) opens;
+	DV_VEC(struct block_thread) threads;
+	DV_VEC(struct pop) pops;
+	DV_VEC(struct frame) opens;
 	struct dv_error *error;	/* why it could not be decoded; NULL */
 	bool is_lost;		/* it has no rows: its header says what cannot be, or error was found */
 };
@@ -64,22 +64,22 @@ struct block {
 struct live {
 	uint32_t in_block; /* of this number + 1: what is below is of that block */
 	uint32_t spell;
-	VEC(struct frame) stack;
-	VEC(struct pop) pops;
+	DV_VEC(struct frame) stack;
+	DV_VEC(struct pop) pops;
 	uint64_t child_cpu;
 	/* Of settling: by depth. */
 	uint32_t outer, depth;
-	VEC(struct outer) frames;
-	VEC(uint64_t) signatures;
+	DV_VEC(struct outer) frames;
+	DV_VEC(uint64_t) signatures;
 };
 
 struct worker {
 	struct dv_trace_reader *reader;
 	struct live *live; /* by utid */
-	VEC(uint32_t) touched; /* utids of this block */
-	VEC(struct stats_row) stats; /* by the reader's function */
+	DV_VEC(uint32_t) touched; /* utids of this block */
+	DV_VEC(struct stats_row) stats; /* by the reader's function */
 	uint32_t *global; /* by the reader's function */
-	VEC(struct big_value) big_dur, big_own;
+	DV_VEC(struct big_value) big_dur, big_own;
 	struct stats_row *recursive; /* by function: total and elapsed of recursive calls */
 	/* The block being decoded. */
 	struct pass *pass;
@@ -105,7 +105,7 @@ struct pass {
 	_Atomic uint64_t done_bytes;
 	uint64_t total_bytes;
 	_Atomic(struct dv_error *) error;
-	VEC(struct outer) outer;
+	DV_VEC(struct outer) outer;
 	uint64_t lost, lost_bytes, lost_slices;		  /* lost: blocks */
 	uint64_t misplaced_ends, open_slices, cut_slices; /* found by stitching */
 };

@@ -11,8 +11,8 @@ static bool settle_frame(struct live *t, uint32_t depth, struct outer frame, boo
 		for (uint32_t i = depth; i-- > 0 && !*ret_recursive;)
 			*ret_recursive = t->frames.v[i].function == frame.function;
 	}
-	if (!vec_reserve(&t->frames.v, depth, &t->frames.cap, 1, sizeof(*t->frames.v)) ||
-	    !vec_reserve(&t->signatures.v, depth, &t->signatures.cap, 1, sizeof(*t->signatures.v)))
+	if (!DV_VEC_ROOM(t->frames.v, depth, t->frames.cap) ||
+	    !DV_VEC_ROOM(t->signatures.v, depth, t->signatures.cap))
 		return false;
 	t->frames.v[depth] = frame;
 	t->signatures.v[depth] = above | bit;

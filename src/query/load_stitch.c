@@ -3,7 +3,7 @@
 #include "query/load_pass.h"
 
 struct open_thread {
-	VEC(struct frame) stack; /* functions are the trace's */
+	DV_VEC(struct frame) stack; /* functions are the trace's */
 };
 
 static struct dv_error *pop_frame(struct pass *p, struct open_thread *t, uint64_t icount, uint64_t cpu_now,
@@ -26,7 +26,7 @@ static struct dv_error *stitch_thread(struct pass *p, struct block *block, struc
 	b->outer = (uint32_t)p->outer.n;
 	b->depth = (uint32_t)t->stack.n;
 	for (size_t i = 0; i < t->stack.n; i++) {
-		struct outer *outer = vec_add(&p->outer);
+		struct outer *outer = dv_vec_add(&p->outer);
 
 		if (!outer)
 			return dv_error_no_memory();
@@ -41,7 +41,7 @@ static struct dv_error *stitch_thread(struct pass *p, struct block *block, struc
 	if (t->stack.n)
 		t->stack.v[t->stack.n - 1].child_cpu += b->child_cpu;
 	for (uint32_t i = 0; i < b->opens; i++) {
-		struct frame *frame = vec_add(&t->stack);
+		struct frame *frame = dv_vec_add(&t->stack);
 
 		if (!frame)
 			return dv_error_no_memory();

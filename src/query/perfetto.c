@@ -53,7 +53,7 @@ static struct sequence *sequence_of(struct importer *im, uint32_t id)
 		return NULL;
 	if (*known)
 		return &im->sequences.v[*known - 1];
-	s = vec_add(&im->sequences);
+	s = dv_vec_add(&im->sequences);
 	if (!s)
 		return NULL;
 	*s = (struct sequence){.id = id, .default_clock = CLOCK_BOOTTIME, .is_valid = false};
@@ -113,7 +113,7 @@ static struct descriptor *descriptor_of(struct importer *im, uint64_t uuid)
 		return NULL;
 	if (*known)
 		return &im->descriptors.v[*known - 1];
-	d = vec_add(&im->descriptors);
+	d = dv_vec_add(&im->descriptors);
 	if (!d)
 		return NULL;
 	*d = (struct descriptor){.uuid = uuid, .factor = 1};

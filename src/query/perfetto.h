@@ -82,7 +82,7 @@ struct sequence {
 	bool has_default_track, is_valid;
 	uint64_t thread_uuid; /* of a thread_descriptor, the way before track descriptors */
 	uint64_t thread_time_ns;
-	VEC(struct clock_value) incremental; /* clocks that count from the packet before */
+	DV_VEC(struct clock_value) incremental; /* clocks that count from the packet before */
 };
 
 /* How times of a clock were last brought to the trace's, and of which the same holds: [from, until). */
@@ -95,13 +95,13 @@ struct conversion {
 struct importer {
 	struct loader *l;
 	uint64_t raw_bytes;
-	VEC(struct event) events;
-	VEC(struct task_event) tasks;
-	VEC(struct args_row) args; /* their set is not yet known */
-	VEC(struct flow_use) flows;
-	VEC(struct descriptor) descriptors;
-	VEC(struct clock_value) clocks;
-	VEC(struct sequence) sequences;
+	DV_VEC(struct event) events;
+	DV_VEC(struct task_event) tasks;
+	DV_VEC(struct args_row) args; /* their set is not yet known */
+	DV_VEC(struct flow_use) flows;
+	DV_VEC(struct descriptor) descriptors;
+	DV_VEC(struct clock_value) clocks;
+	DV_VEC(struct sequence) sequences;
 	struct dv_map by_sequence, by_uuid; /* -> index + 1 */
 	struct dv_map interned;		    /* hash of sequence, generation, kind, iid -> string + 1 */
 	struct conversion last;

@@ -28,7 +28,7 @@ static bool take_clock(struct importer *im, struct sequence *s, struct dv_cursor
 			value.factor = f.value && f.value < 1u << 30 ? f.value : 1;
 	}
 	value.sequence = value.clock >= 64 && value.clock < 128 ? s->id : 0;
-	slot = vec_add(&im->clocks);
+	slot = dv_vec_add(&im->clocks);
 	if (!slot)
 		return false;
 	*slot = value;
@@ -38,7 +38,7 @@ static bool take_clock(struct importer *im, struct sequence *s, struct dv_cursor
 		*slot = value;
 	if (!is_incremental || slot)
 		return true;
-	slot = vec_add(&s->incremental);
+	slot = dv_vec_add(&s->incremental);
 	if (slot)
 		*slot = value;
 	return slot;
@@ -67,7 +67,7 @@ bool importer_add_snapshot(struct importer *im, uint32_t sequence, uint32_t cloc
 	};
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(values); i++) {
-		struct clock_value *slot = vec_add(&im->clocks);
+		struct clock_value *slot = dv_vec_add(&im->clocks);
 
 		if (!slot)
 			return false;

@@ -25,7 +25,7 @@ struct key {
 
 static bool put_arg(struct importer *im, struct key *key, enum arg_type type, uint64_t value)
 {
-	struct args_row *row = vec_add(&im->args);
+	struct args_row *row = dv_vec_add(&im->args);
 
 	if (!row)
 		return false;
@@ -117,7 +117,7 @@ static bool take_annotation(struct importer *im, const struct sequence *s, struc
 
 static bool take_flow(struct importer *im, uint64_t id, bool ends)
 {
-	struct flow_use *use = vec_add(&im->flows);
+	struct flow_use *use = dv_vec_add(&im->flows);
 
 	if (use)
 		*use = (struct flow_use){id, ends};
@@ -230,7 +230,7 @@ bool importer_take_event(struct importer *im, struct sequence *s, const struct p
 	e.flows = (uint32_t)im->flows.n - e.first_flow;
 	if (!good || !e.type)
 		return good;
-	slot = vec_add(&im->events);
+	slot = dv_vec_add(&im->events);
 	if (slot)
 		*slot = e;
 	return slot;

@@ -14,7 +14,7 @@ struct open_slice {
 
 struct track_state {
 	uint64_t counter_bits; /* of an incremental counter: its value so far */
-	VEC(struct open_slice) stack;
+	DV_VEC(struct open_slice) stack;
 };
 
 /* Where a thread's name is from: a better source's name stays. In Perfetto's order. */
@@ -42,28 +42,28 @@ struct cpu_notes {
 struct maker {
 	struct importer *im;
 	struct columns *c;
-	VEC(struct thread_row) threads;
-	VEC(struct thread_notes) thread_notes;
-	VEC(struct process_row) processes;
-	VEC(struct process_notes) process_notes;
-	VEC(struct track_row) tracks;
-	VEC(struct track_state) states; /* by track */
-	VEC(struct function_row) functions;
-	VEC(uint64_t) start;
-	VEC(uint32_t) dur;
-	VEC(uint32_t) call;
-	VEC(uint16_t) depth;
-	VEC(uint32_t) track;
-	VEC(uint32_t) parent;
-	VEC(uint64_t) child_dur;
-	VEC(struct big_value) big_dur;
-	VEC(struct slice_args_row) slice_args;
-	VEC(struct args_row) args;
-	VEC(struct flow_row) flows;
-	VEC(struct counter_row) counters;
-	VEC(struct spell_row) spells;
-	VEC(struct state_row) task_states;
-	VEC(struct cpu_notes) cpus;
+	DV_VEC(struct thread_row) threads;
+	DV_VEC(struct thread_notes) thread_notes;
+	DV_VEC(struct process_row) processes;
+	DV_VEC(struct process_notes) process_notes;
+	DV_VEC(struct track_row) tracks;
+	DV_VEC(struct track_state) states; /* by track */
+	DV_VEC(struct function_row) functions;
+	DV_VEC(uint64_t) start;
+	DV_VEC(uint32_t) dur;
+	DV_VEC(uint32_t) call;
+	DV_VEC(uint16_t) depth;
+	DV_VEC(uint32_t) track;
+	DV_VEC(uint32_t) parent;
+	DV_VEC(uint64_t) child_dur;
+	DV_VEC(struct big_value) big_dur;
+	DV_VEC(struct slice_args_row) slice_args;
+	DV_VEC(struct args_row) args;
+	DV_VEC(struct flow_row) flows;
+	DV_VEC(struct counter_row) counters;
+	DV_VEC(struct spell_row) spells;
+	DV_VEC(struct state_row) task_states;
+	DV_VEC(struct cpu_notes) cpus;
 	struct dv_map pids, tids;      /* -> the newest that lives, + 1 */
 	struct dv_map tracks_by_uuid, by_thread, by_process, by_counter, by_name, flow_ends;
 	uint32_t sets;

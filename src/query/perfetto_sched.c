@@ -84,7 +84,7 @@ static bool add_state(struct maker *m, const struct state_row *state)
 
 	if (!state->utid)
 		return true;
-	row = vec_add(&m->task_states);
+	row = dv_vec_add(&m->task_states);
 	if (!row || m->task_states.n >= UINT32_MAX)
 		return false;
 	*row = *state;
@@ -144,7 +144,7 @@ static bool switch_states(struct maker *m, uint64_t ts, uint32_t cpu, uint32_t p
 static struct cpu_notes *cpu_of(struct maker *m, uint32_t cpu)
 {
 	while (m->cpus.n <= cpu) {
-		struct cpu_notes *notes = vec_add(&m->cpus);
+		struct cpu_notes *notes = dv_vec_add(&m->cpus);
 
 		if (!notes)
 			return NULL;
@@ -167,7 +167,7 @@ static void end_spell(struct maker *m, struct cpu_notes *cpu, uint64_t ts, uint3
 /* It is open, and as if it were over at once, until its end is known. */
 static bool begin_spell(struct maker *m, struct cpu_notes *cpu, const struct task_event *t, uint32_t utid)
 {
-	struct spell_row *row = vec_add(&m->spells);
+	struct spell_row *row = dv_vec_add(&m->spells);
 
 	if (!row || m->spells.n >= UINT32_MAX)
 		return false;

@@ -16,7 +16,7 @@ static bool function_of(struct maker *m, const struct event *e, uint32_t *ret)
 	if (!known)
 		return false;
 	if (!*known) {
-		row = m->functions.n <= CALL_FUNCTION ? vec_add(&m->functions) : NULL;
+		row = m->functions.n <= CALL_FUNCTION ? dv_vec_add(&m->functions) : NULL;
 		if (!row)
 			return false;
 		*row = (struct function_row){.name = e->name, .slice_name = e->name, .category = e->category,
@@ -36,7 +36,7 @@ static bool set_dur(struct maker *m, uint32_t id, uint64_t dur)
 		m->child_dur.v[m->parent.v[id]] += dur;
 	if (dur < DUR_BIG)
 		return true;
-	big = vec_add(&m->big_dur);
+	big = dv_vec_add(&m->big_dur);
 	if (big)
 		*big = (struct big_value){dur, id, 0};
 	return big;
@@ -53,14 +53,14 @@ static bool add_args(struct maker *m, const struct event *e, uint32_t id)
 	for (size_t i = m->slice_args.n; i-- > 0 && m->slice_args.v[i].id >= id;)
 		row = m->slice_args.v[i].id == id ? &m->slice_args.v[i] : row;
 	if (!row || row->id != id) {
-		row = vec_add(&m->slice_args);
+		row = dv_vec_add(&m->slice_args);
 		if (!row)
 			return false;
 		*row = (struct slice_args_row){id, m->sets++};
 	}
 	set = row->set;
 	for (uint32_t i = 0; i < e->args; i++) {
-		struct args_row *arg = vec_add(&m->args);
+		struct args_row *arg = dv_vec_add(&m->args);
 
 		if (!arg)
 			return false;
@@ -81,7 +81,7 @@ static bool add_flows(struct maker *m, const struct event *e, uint32_t id)
 		if (!last)
 			return false;
 		if (*last) {
-			row = vec_add(&m->flows);
+			row = dv_vec_add(&m->flows);
 			if (!row)
 				return false;
 			*row = (struct flow_row){(uint32_t)*last - 1, id};
@@ -95,9 +95,9 @@ static bool add_slice(struct maker *m, const struct event *e, uint32_t track, bo
 {
 	struct track_state *t = &m->states.v[track];
 	uint32_t function, id = (uint32_t)m->start.n;
-	uint64_t *start = vec_add(&m->start), *child = vec_add(&m->child_dur);
-	uint32_t *dur = vec_add(&m->dur), *call = vec_add(&m->call), *of = vec_add(&m->track), *parent = vec_add(&m->parent);
-	uint16_t *depth = vec_add(&m->depth);
+	uint64_t *start = dv_vec_add(&m->start), *child = dv_vec_add(&m->child_dur);
+	uint32_t *dur = dv_vec_add(&m->dur), *call = dv_vec_add(&m->call), *of = dv_vec_add(&m->track), *parent = dv_vec_add(&m->parent);
+	uint16_t *depth = dv_vec_add(&m->depth);
 
 	if (!start || !child || !dur || !call || !of || !parent || !depth || id >= MAX_SLICES || !function_of(m, e, &function))
 		return false;
@@ -119,7 +119,7 @@ static bool begin_slice(struct maker *m, const struct event *e, uint32_t track)
 
 	if (!add_slice(m, e, track, false, &id))
 		return false;
-	open = vec_add(&m->states.v[track].stack);
+	open = dv_vec_add(&m->states.v[track].stack);
 	if (open)
 		*open = (struct open_slice){id, e->name, e->category};
 	return open;
@@ -150,7 +150,7 @@ static bool end_slice(struct maker *m, const struct event *e, uint32_t track)
 
 static bool put_counter(struct maker *m, uint64_t ts, uint32_t track, double value)
 {
-	struct counter_row *row = vec_add(&m->counters);
+	struct counter_row *row = dv_vec_add(&m->counters);
 
 	if (!row)
 		return false;

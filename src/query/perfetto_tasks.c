@@ -38,7 +38,7 @@ struct bundle {
 
 static bool add_task(struct importer *im, const struct task_event *task)
 {
-	struct task_event *slot = vec_add(&im->tasks);
+	struct task_event *slot = dv_vec_add(&im->tasks);
 
 	if (!slot)
 		return false;
@@ -176,7 +176,7 @@ static bool take_ftrace_event(struct importer *im, const struct bundle *b, struc
 
 struct compact {
 	struct dv_cursor fields[COMPACT_FIELDS]; /* packed arrays of varints */
-	VEC(uint32_t) strings;
+	DV_VEC(uint32_t) strings;
 };
 
 static bool has_left(const struct compact *p, int first, int last)
@@ -250,7 +250,7 @@ static bool take_compact(struct importer *im, const struct bundle *b, struct dv_
 		if (f.wire != PROTO_BYTES || f.number >= COMPACT_FIELDS)
 			continue;
 		if (f.number == COMPACT_STRINGS) {
-			uint32_t *string = vec_add(&p.strings);
+			uint32_t *string = dv_vec_add(&p.strings);
 
 			good = string;
 			if (string)

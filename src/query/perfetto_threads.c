@@ -58,8 +58,8 @@ static void join(struct maker *m, uint32_t a, uint32_t b)
 static bool add_thread(struct maker *m, uint64_t start, int64_t tid, uint32_t *ret)
 {
 	uint64_t *newest = dv_map_put(&m->tids, (uint64_t)tid);
-	struct thread_row *row = vec_add(&m->threads);
-	struct thread_notes *notes = vec_add(&m->thread_notes);
+	struct thread_row *row = dv_vec_add(&m->threads);
+	struct thread_notes *notes = dv_vec_add(&m->thread_notes);
 
 	if (!newest || !row || !notes)
 		return false;
@@ -119,8 +119,8 @@ static bool process_of(struct maker *m, int64_t pid, uint32_t *ret)
 		*ret = (uint32_t)*known - 1;
 		return true;
 	}
-	row = vec_add(&m->processes);
-	notes = vec_add(&m->process_notes);
+	row = dv_vec_add(&m->processes);
+	notes = dv_vec_add(&m->process_notes);
 	if (!row || !notes)
 		return false;
 	*row = (struct process_row){.pid = pid, .start = UINT64_MAX, .end = UINT64_MAX, .parent = DV_QUERY_NONE};
@@ -149,8 +149,8 @@ static bool thread_of(struct maker *m, int64_t pid, int64_t tid, uint32_t *ret)
 
 bool maker_add_idle(struct maker *m)
 {
-	struct process_row *process = vec_add(&m->processes);
-	struct process_notes *notes = vec_add(&m->process_notes);
+	struct process_row *process = dv_vec_add(&m->processes);
+	struct process_notes *notes = dv_vec_add(&m->process_notes);
 	uint64_t *known;
 	uint32_t utid;
 
@@ -198,8 +198,8 @@ static const struct descriptor *scope_of(const struct maker *m, const struct des
 
 static bool add_track(struct maker *m, const struct track_row *row, uint32_t *ret)
 {
-	struct track_row *track = vec_add(&m->tracks);
-	struct track_state *state = vec_add(&m->states);
+	struct track_row *track = dv_vec_add(&m->tracks);
+	struct track_state *state = dv_vec_add(&m->states);
 
 	if (!track || !state)
 		return false;

@@ -23,12 +23,12 @@ struct view {
 	uint64_t from, to, bucket;
 	uint32_t first_id, end_id; /* slices that start in the area */
 	uint32_t *ends;		   /* by bucket: the first id beyond it, NOT_YET; NULL: too many buckets */
-	VEC(struct cell) cells;
+	DV_VEC(struct cell) cells;
 };
 
 static bool add_cell(struct view *v, uint32_t id, uint32_t depth, uint32_t count)
 {
-	struct cell *cell = vec_add(&v->cells);
+	struct cell *cell = dv_vec_add(&v->cells);
 
 	if (!cell)
 		return false;
@@ -159,8 +159,8 @@ struct dv_error *dv_query_timeline(const struct dv_query *q, uint32_t track, uin
 
 struct spells_view {
 	uint64_t from, to, bucket;
-	VEC(struct spell_row) cells;
-	VEC(uint32_t) counts;
+	DV_VEC(struct spell_row) cells;
+	DV_VEC(uint32_t) counts;
 	uint64_t last_bucket; /* of the last cell; UINT64_MAX: none that may take more */
 };
 
@@ -180,8 +180,8 @@ static bool add_spell(struct spells_view *v, const struct spell_row *spell)
 		return true;
 	}
 	v->last_bucket = bucket;
-	cell = vec_add(&v->cells);
-	count = vec_add(&v->counts);
+	cell = dv_vec_add(&v->cells);
+	count = dv_vec_add(&v->counts);
 	if (!cell || !count)
 		return false;
 	*cell = *spell;

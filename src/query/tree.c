@@ -29,7 +29,7 @@ struct tree {
 	enum dv_query_tree_kind kind;
 	uint32_t function, function_end, max_depth, max_nodes;
 	const volatile bool *cancel; /* set by another thread */
-	VEC(struct node) nodes;
+	DV_VEC(struct node) nodes;
 	uint32_t *slots; /* hash of (parent, function) -> node; 0: free, as node 0 is no one's child */
 	uint32_t mask;
 	uint32_t **open; /* by track and depth: the node of the slice that is open there */
@@ -81,7 +81,7 @@ static uint32_t child_of(struct tree *t, uint32_t parent, uint32_t function, boo
 		*good = grow_slots(t);
 		return *good ? child_of(t, parent, function, good) : DV_QUERY_NONE;
 	}
-	node = vec_add(&t->nodes);
+	node = dv_vec_add(&t->nodes);
 	if (!node) {
 		*good = false;
 		return DV_QUERY_NONE;
@@ -199,7 +199,7 @@ static bool is_wanted(const struct tree *t, uint32_t track)
 
 static struct dv_error *prepare(struct tree *t)
 {
-	struct node *root = vec_add(&t->nodes);
+	struct node *root = dv_vec_add(&t->nodes);
 
 	t->open = calloc(t->c->n_tracks + 1, sizeof(*t->open));
 	t->spell = calloc(t->c->n_tracks + 1, sizeof(*t->spell));
@@ -291,7 +291,7 @@ struct output {
 	const struct tree *t;
 	struct dv_query_tree_node *nodes;
 	uint32_t n;
-	VEC(uint32_t) todo;   /* children that wait, the next one last */
+	DV_VEC(uint32_t) todo;   /* children that wait, the next one last */
 	uint32_t *place;      /* by node: where it is in the output */
 	uint32_t *before;     /* by output node: whose next it becomes; indexed by parent's place */
 };
@@ -302,7 +302,7 @@ static bool push_children(struct output *o, uint32_t node)
 	size_t first = o->todo.n;
 
 	for (uint32_t i = t->nodes.v[node].last_child; i != DV_QUERY_NONE; i = t->nodes.v[i].previous) {
-		uint32_t *slot = vec_add(&o->todo);
+		uint32_t *slot = dv_vec_add(&o->todo);
 
 		if (!slot)
 			return false;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/map.h"
 #include "base/thread.h"
+#include "base/vec.h"
 
 /* A thread's open frames, as they are at the beginning of a block. */
 struct saved {
@@ -51,15 +52,8 @@ static struct running *follow(struct follower *f, uint64_t thread_id)
 		return NULL;
 	if (*index)
 		return &f->threads[*index - 1];
-	if (f->len == f->cap) {
-		size_t cap = f->cap ? 2 * f->cap : 64;
-		struct running *more = reallocarray(f->threads, cap, sizeof(*more));
-
-		if (!more)
-			return NULL;
-		f->threads = more;
-		f->cap = cap;
-	}
+	if (!DV_VEC_ROOM(f->threads, f->len, f->cap))
+		return NULL;
 	f->threads[f->len] = (struct running){.thread_id = thread_id};
 	*index = ++f->len;
 	return &f->threads[f->len - 1];
@@ -75,15 +69,8 @@ static struct dv_error *take(struct follower *f, const struct dv_trace_event *e)
 		r->len -= r->len > 0;
 		return NULL;
 	}
-	if (r->len == r->cap) {
-		size_t cap = r->cap ? 2 * r->cap : 32;
-		struct dv_frame *more = reallocarray(r->frames, cap, sizeof(*more));
-
-		if (!more)
-			return dv_error_no_memory();
-		r->frames = more;
-		r->cap = cap;
-	}
+	if (!DV_VEC_ROOM(r->frames, r->len, r->cap))
+		return dv_error_no_memory();
 	r->frames[r->len++] = (struct dv_frame){e->icount, e->function, e->kind};
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "replay/timeline_private.h"
+#include "base/vec.h"
 
 #define WINDOW_ICOUNT 200
 #define MAX_WINDOW 4096
@@ -35,15 +36,8 @@ static bool same_state(struct state a, struct state b)
 
 static struct dv_error *add_to_window(struct dv_timeline *t, struct state state)
 {
-	if (t->window_len == t->window_cap) {
-		size_t cap = t->window_cap ? 2 * t->window_cap : 512;
-		struct state *more = reallocarray(t->window, cap, sizeof(*more));
-
-		if (!more)
-			return dv_error_no_memory();
-		t->window = more;
-		t->window_cap = cap;
-	}
+	if (!DV_VEC_ROOM(t->window, t->window_len, t->window_cap))
+		return dv_error_no_memory();
 	t->window[t->window_len++] = state;
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "symbols/unpack.h"
 
 /*
@@ -70,17 +71,9 @@ static uint64_t *name_place(struct dv_cpio *cpio, const char *name)
 static struct file *add_file(struct dv_cpio *cpio, const char *name)
 {
 	uint64_t *place;
-	struct file *files;
 
-	if (cpio->count == cpio->cap) {
-		size_t cap = cpio->cap ? cpio->cap * 2 : 64;
-
-		files = reallocarray(cpio->files, cap, sizeof(*files));
-		if (!files)
-			return NULL;
-		cpio->files = files;
-		cpio->cap = cap;
-	}
+	if (!DV_VEC_ROOM(cpio->files, cpio->count, cpio->cap))
+		return NULL;
 	place = name_place(cpio, name);
 	if (!place)
 		return NULL;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/vec.h"
 #include "symbols/elffile.h"
 #include "symbols/packedfile.h"
 
@@ -109,15 +110,8 @@ static bool keep(struct dv_debug_files *files, const char *path)
 {
 	if (files->len == MAX_FOUND)
 		return false;
-	if (files->len == files->cap) {
-		size_t cap = files->cap ? files->cap * 2 : 64;
-		char **paths = reallocarray(files->paths, cap, sizeof(*paths));
-
-		if (!paths)
-			return false;
-		files->paths = paths;
-		files->cap = cap;
-	}
+	if (!DV_VEC_ROOM(files->paths, files->len, files->cap))
+		return false;
 	files->paths[files->len] = strdup(path);
 	return files->paths[files->len] && ++files->len;
 }

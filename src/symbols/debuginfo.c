@@ -4,6 +4,7 @@
 #include <elfutils/libdwfl.h>
 #include <string.h>
 #include "symbols/debuginfo.h"
+#include "base/vec.h"
 #include "symbols/elffile_private.h"
 #include "symbols/packedfile.h"
 
@@ -27,15 +28,8 @@ static struct dv_error *add_range(struct dv_dwarf *d, uint64_t start, uint64_t e
 {
 	if (start >= end || d->len >= MAX_UNITS * 4)
 		return NULL;
-	if (d->len == d->cap) {
-		size_t cap = d->cap ? d->cap * 2 : 256;
-		struct unit_range *ranges = reallocarray(d->ranges, cap, sizeof(*ranges));
-
-		if (!ranges)
-			return dv_error_no_memory();
-		d->ranges = ranges;
-		d->cap = cap;
-	}
+	if (!DV_VEC_ROOM(d->ranges, d->len, d->cap))
+		return dv_error_no_memory();
 	d->ranges[d->len++] = (struct unit_range){start, end, offset};
 	return NULL;
 }
@@ -287,23 +281,14 @@ struct dv_sources {
 /* Of one unit, a file comes again and again: the last ones are looked at first. */
 static bool file_index(struct dv_sources *s, size_t first, const char *file, uint32_t *ret)
 {
-	char **files;
-
 	for (size_t i = s->files_len; i-- > first;) {
 		if (!strcmp(s->files[i], file)) {
 			*ret = (uint32_t)i;
 			return true;
 		}
 	}
-	if (s->files_len == s->files_cap) {
-		size_t cap = s->files_cap ? s->files_cap * 2 : 256;
-
-		files = reallocarray(s->files, cap, sizeof(*files));
-		if (!files)
-			return false;
-		s->files = files;
-		s->files_cap = cap;
-	}
+	if (!DV_VEC_ROOM(s->files, s->files_len, s->files_cap))
+		return false;
 	s->files[s->files_len] = strdup(file);
 	if (!s->files[s->files_len])
 		return false;
@@ -329,15 +314,8 @@ static struct dv_error *add_source(struct dv_sources *s, size_t first_file, Dwar
 	if (!file || !entry_of(die, &vaddr) || s->len >= MAX_FUNCTIONS)
 		return NULL;
 	source.vaddr = vaddr;
-	if (s->len == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 1024;
-		struct source *items = reallocarray(s->items, cap, sizeof(*items));
-
-		if (!items)
-			return dv_error_no_memory();
-		s->items = items;
-		s->cap = cap;
-	}
+	if (!DV_VEC_ROOM(s->items, s->len, s->cap))
+		return dv_error_no_memory();
 	if (!file_index(s, first_file, file, &source.file))
 		return dv_error_no_memory();
 	s->items[s->len++] = source;

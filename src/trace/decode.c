@@ -76,7 +76,7 @@ static struct dv_error *number_function(struct dv_trace_reader *r, const struct 
 		if (same_function(&r->functions.v[*ret], f, name, name_len))
 			return NULL;
 	}
-	slot = vec_push(&r->functions);
+	slot = dv_vec_push(&r->functions);
 	if (!slot)
 		return dv_error_no_memory();
 	slot->key = f->key;
@@ -109,7 +109,7 @@ static struct dv_error *name_slot(struct dv_trace_reader *r, uint64_t iid, struc
 	if (iid > MAX_IID)
 		return dv_error_new(DV_ERROR_FORMAT, "a name with iid %llu", (unsigned long long)iid);
 	while (r->names.n <= iid) {
-		if (!vec_push(&r->names))
+		if (!dv_vec_push(&r->names))
 			return dv_error_no_memory();
 	}
 	*ret = &r->names.v[iid];
@@ -295,7 +295,7 @@ static struct dv_error *add_event(struct dv_trace_reader *r, const struct found_
 	} else {
 		return NULL;
 	}
-	slot = vec_push(&r->events);
+	slot = dv_vec_push(&r->events);
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = event;

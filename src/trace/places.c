@@ -80,11 +80,11 @@ struct use {
 };
 
 struct places {
-	DV_TRACE_VEC(struct dv_trace_mapped_file) files;
+	DV_VEC(struct dv_trace_mapped_file) files;
 	struct dv_map by_id; /* file's id -> index, plus 1 */
-	DV_TRACE_VEC(struct dv_trace_mapping_change) changes;
-	DV_TRACE_VEC(struct dv_trace_module) modules;
-	DV_TRACE_VEC(struct dv_trace_mapping) mappings;
+	DV_VEC(struct dv_trace_mapping_change) changes;
+	DV_VEC(struct dv_trace_module) modules;
+	DV_VEC(struct dv_trace_mapping) mappings;
 	bool has_mappings; /* worked out */
 };
 
@@ -131,7 +131,7 @@ static struct dv_error *parse_file(struct dv_trace_reader *r, struct dv_cursor c
 			file.inode = f.value;
 	}
 	known = dv_map_put(&p->by_id, file.id);
-	if (!known || (!*known && !vec_push(&p->files)))
+	if (!known || (!*known && !dv_vec_push(&p->files)))
 		return dv_error_no_memory();
 	if (!*known)
 		*known = p->files.n;
@@ -178,7 +178,7 @@ static struct dv_error *parse_mapping(struct dv_trace_reader *r, struct dv_curso
 	}
 	if (__builtin_add_overflow(change.start_vaddr, bytes, &change.end_vaddr))
 		change.end_vaddr = UINT64_MAX;
-	slot = vec_push(&r->places->changes);
+	slot = dv_vec_push(&r->places->changes);
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = change;
@@ -235,7 +235,7 @@ static struct dv_error *parse_module(struct dv_trace_reader *r, struct dv_cursor
 		module_is_gone(r->places, &module);
 		return NULL;
 	}
-	slot = vec_push(&r->places->modules);
+	slot = dv_vec_push(&r->places->modules);
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = module;
@@ -259,13 +259,13 @@ struct dv_error *places_parse(struct dv_trace_reader *r, const struct proto_fiel
 
 /* A space's ranges: all that there were, and those that last. */
 struct replayed_space {
-	DV_TRACE_VEC(size_t) all, live;
+	DV_VEC(size_t) all, live;
 };
 
 struct replay {
-	DV_TRACE_VEC(struct range) ranges;
-	DV_TRACE_VEC(struct use) uses;
-	DV_TRACE_VEC(struct replayed_space) spaces;
+	DV_VEC(struct range) ranges;
+	DV_VEC(struct use) uses;
+	DV_VEC(struct replayed_space) spaces;
 	struct dv_map by_space, by_tgid; /* -> index of the space; of the newest use; plus 1 */
 };
 
@@ -287,7 +287,7 @@ static size_t space_index(struct replay *replay, uint32_t space)
 {
 	uint64_t *known = dv_map_put(&replay->by_space, space);
 
-	if (!known || (!*known && !vec_push(&replay->spaces)))
+	if (!known || (!*known && !dv_vec_push(&replay->spaces)))
 		return SIZE_MAX;
 	if (!*known)
 		*known = replay->spaces.n;
@@ -301,13 +301,13 @@ static struct dv_error *add_range(struct replay *replay, const struct range *ran
 
 	if (replay->ranges.n >= MAX_ROWS)
 		return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %u mappings", MAX_ROWS);
-	slot = vec_push(&replay->ranges);
+	slot = dv_vec_push(&replay->ranges);
 	if (!slot || index == SIZE_MAX)
 		return dv_error_no_memory();
 	*slot = *range;
 	slot->to_icount = UINT64_MAX;
-	all = vec_push(&replay->spaces.v[index].all);
-	live = vec_push(&replay->spaces.v[index].live);
+	all = dv_vec_push(&replay->spaces.v[index].all);
+	live = dv_vec_push(&replay->spaces.v[index].live);
 	if (!all || !live)
 		return dv_error_no_memory();
 	*all = *live = replay->ranges.n - 1;
@@ -368,7 +368,7 @@ static struct dv_error *copy_space(struct replay *replay, const struct dv_trace_
 static struct dv_error *use_space(struct replay *replay, const struct dv_trace_mapping_change *c)
 {
 	uint64_t *newest = dv_map_put(&replay->by_tgid, (uint32_t)c->tgid);
-	struct use *use = newest ? vec_push(&replay->uses) : NULL;
+	struct use *use = newest ? dv_vec_push(&replay->uses) : NULL;
 
 	if (!use)
 		return dv_error_no_memory();
@@ -421,7 +421,7 @@ static struct dv_error *add_rows(struct places *p, struct replay *replay, const 
 			continue;
 		if (p->mappings.n >= MAX_ROWS)
 			return dv_error_new(DV_ERROR_UNSUPPORTED, "more than %u mappings", MAX_ROWS);
-		row = vec_push(&p->mappings);
+		row = dv_vec_push(&p->mappings);
 		if (!row)
 			return dv_error_no_memory();
 		*row = (struct dv_trace_mapping){

@@ -13,26 +13,13 @@
 #include "trace/places.h"
 #include "trace/reader_private.h"
 
-void *vec_grow(void *v, size_t *cap, size_t size)
-{
-	void **array = v;
-	size_t more = *cap ? *cap * 2 : 16;
-	void *larger = reallocarray(*array, more, size);
-
-	if (!larger)
-		return NULL;
-	*array = larger;
-	*cap = more;
-	return larger;
-}
-
 const char *reader_string(struct dv_trace_reader *r, const void *data, size_t len)
 {
 	char *copy = strndup(len ? data : "", len), **slot;
 
 	if (!copy)
 		return NULL;
-	slot = vec_push(&r->strings);
+	slot = dv_vec_push(&r->strings);
 	if (!slot) {
 		free(copy);
 		return NULL;
@@ -130,7 +117,7 @@ static struct dv_error *parse_qemu_info(struct dv_trace_reader *r, struct dv_cur
 			DV_TRY(take_string(r, &f, &r->metadata.directory));
 		if (f.number != QEMU_INFO_COMMAND)
 			continue;
-		slot = vec_push(&r->command);
+		slot = dv_vec_push(&r->command);
 		if (!slot)
 			return dv_error_no_memory();
 		DV_TRY(take_string(r, &f, slot));
@@ -162,7 +149,7 @@ static struct dv_error *parse_head(struct dv_trace_reader *r, struct dv_cursor *
 	if (r->metadata.version > DV_TRACE_VERSION)
 		return dv_error_new(DV_ERROR_UNSUPPORTED, "%s has format version %u; this reads up to %u",
 				    r->name, r->metadata.version, DV_TRACE_VERSION);
-	if (!vec_push(&r->command)) /* the terminating NULL */
+	if (!dv_vec_push(&r->command)) /* the terminating NULL */
 		return dv_error_no_memory();
 	return NULL;
 }
@@ -180,7 +167,7 @@ static struct dv_error *parse_note(struct dv_trace_reader *r, struct dv_cursor c
 		if (f.number == NOTE_VALUE)
 			DV_TRY(take_string(r, &f, &note.value));
 	}
-	slot = vec_push(&r->notes);
+	slot = dv_vec_push(&r->notes);
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = note;
@@ -232,7 +219,7 @@ static struct dv_error *parse_thread(struct dv_trace_reader *r, struct dv_cursor
 			break;
 		}
 	}
-	slot = vec_push(&r->states);
+	slot = dv_vec_push(&r->states);
 	newest = dv_map_put(&r->newest, t->id);
 	if (!slot || !newest)
 		return dv_error_no_memory();
@@ -249,7 +236,7 @@ static struct dv_error *parse_console_line(struct dv_trace_reader *r, struct dv_
 	if (!console_parse(c, &line, &text))
 		return reader_error(r, DV_ERROR_FORMAT, at, "a block's header has a console line that is none");
 	DV_TRY(take_string(r, &text, &line.text));
-	slot = vec_push(&r->console);
+	slot = dv_vec_push(&r->console);
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = line;
@@ -263,7 +250,7 @@ static struct dv_error *parse_command(struct dv_trace_reader *r, struct dv_curso
 
 	command_parse(c, &command.icount, &command.thread_id, &text);
 	command.text = text.failed ? NULL : reader_string(r, text.data, text.len);
-	slot = command.text ? vec_push(&r->commands) : NULL;
+	slot = command.text ? dv_vec_push(&r->commands) : NULL;
 	if (!slot)
 		return dv_error_no_memory();
 	*slot = command;
@@ -285,7 +272,7 @@ static struct dv_error *parse_switches(struct dv_trace_reader *r, struct dv_curs
 		s.next_id = proto_varint(&c);
 		if (c.truncated)
 			break;
-		slot = vec_push(&r->switches);
+		slot = dv_vec_push(&r->switches);
 		if (!slot)
 			return dv_error_no_memory();
 		*slot = s;
@@ -366,7 +353,7 @@ static struct dv_error *parse_block(struct dv_trace_reader *r, struct dv_cursor 
 		else if (places_is_field(f.number))
 			DV_TRY(places_parse(r, &f));
 	}
-	slot = vec_push(&r->blocks);
+	slot = dv_vec_push(&r->blocks);
 	if (!slot)
 		return dv_error_no_memory();
 	place.info.after_gap = r->after_gap;

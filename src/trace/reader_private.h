@@ -7,28 +7,10 @@
 #include "base/io.h"
 #include "base/map.h"
 #include "base/proto.h"
+#include "base/vec.h"
 #include "trace/reader.h"
 
 struct libdeflate_decompressor;
-
-/* A growing array. */
-#define DV_TRACE_VEC(type)      \
-	struct {                \
-		type *v;        \
-		size_t n, cap;  \
-	}
-
-/* Room for one more element of vec, zeroed, or NULL. */
-#define vec_push(vec) (__typeof__((vec)->v))vec_push_(&(vec)->v, &(vec)->n, &(vec)->cap, sizeof(*(vec)->v))
-void *vec_grow(void *v, size_t *cap, size_t size);
-static inline void *vec_push_(void *v, size_t *n, size_t *cap, size_t size)
-{
-	void **array = v;
-
-	if (*n == *cap && !vec_grow(v, cap, size))
-		return NULL;
-	return memset((char *)*array + (*n)++ * size, 0, size);
-}
 
 struct block_place {
 	struct dv_trace_block_info info;
@@ -49,29 +31,29 @@ struct dv_trace_reader {
 	bool is_again; /* file and blocks belong to another reader */
 	char *name; /* for messages */
 	struct dv_trace_metadata metadata;
-	DV_TRACE_VEC(char *) strings; /* owned, of everything below */
-	DV_TRACE_VEC(const char *) command;
-	DV_TRACE_VEC(struct dv_trace_note) notes;
-	DV_TRACE_VEC(struct block_place) blocks;
-	DV_TRACE_VEC(struct dv_trace_thread_state) states;
+	DV_VEC(char *) strings; /* owned, of everything below */
+	DV_VEC(const char *) command;
+	DV_VEC(struct dv_trace_note) notes;
+	DV_VEC(struct block_place) blocks;
+	DV_VEC(struct dv_trace_thread_state) states;
 	struct dv_map newest; /* thread id -> index of its newest state, plus 1 */
-	DV_TRACE_VEC(struct dv_trace_switch) switches;
-	DV_TRACE_VEC(struct dv_console_line) console;
-	DV_TRACE_VEC(struct dv_trace_command) commands;
+	DV_VEC(struct dv_trace_switch) switches;
+	DV_VEC(struct dv_console_line) console;
+	DV_VEC(struct dv_trace_command) commands;
 	struct places *places; /* NULL before the first record of one */
 	struct dv_error *damage;
 	size_t gap_blocks;
 	bool after_gap; /* the next block is */
 
-	DV_TRACE_VEC(struct dv_trace_reader_function) functions;
+	DV_VEC(struct dv_trace_reader_function) functions;
 	struct dv_map by_key; /* hash of key, name and place -> function, plus 1 */
 
 	/* Of the block being decoded. */
 	struct libdeflate_decompressor *inflate;
 	struct dv_buf raw;
 	uint32_t generation;
-	DV_TRACE_VEC(struct block_name) names; /* by iid */
-	DV_TRACE_VEC(struct dv_trace_event) events;
+	DV_VEC(struct block_name) names; /* by iid */
+	DV_VEC(struct dv_trace_event) events;
 	dv_trace_events_fn visit; /* NULL: events are kept for the whole block */
 	void *visit_context;
 	uint64_t begins, ends;

@@ -22,15 +22,15 @@ struct open_slice {
 
 struct slice_thread {
 	uint64_t id;
-	DV_TRACE_VEC(struct spell) spells;
+	DV_VEC(struct spell) spells;
 	size_t spell; /* the one that the cursor is at or before */
 	uint64_t cpu_before; /* executed in the spells before it */
-	DV_TRACE_VEC(struct open_slice) open;
+	DV_VEC(struct open_slice) open;
 };
 
 struct slicer {
 	struct dv_trace_reader *r;
-	DV_TRACE_VEC(struct slice_thread) threads;
+	DV_VEC(struct slice_thread) threads;
 	struct dv_map by_id; /* id -> index, plus 1 */
 	bool has_switches;
 	dv_trace_slice_fn visit;
@@ -56,7 +56,7 @@ static struct slice_thread *find_thread(struct slicer *s, uint64_t id)
 		return NULL;
 	if (*known)
 		return &s->threads.v[*known - 1];
-	thread = vec_push(&s->threads);
+	thread = dv_vec_push(&s->threads);
 	if (!thread)
 		return NULL;
 	thread->id = id;
@@ -76,7 +76,7 @@ static struct dv_error *add_spell(struct slicer *s, uint64_t id, uint64_t from, 
 		from = thread->spells.v[thread->spells.n - 1].to_icount;
 	if (from >= to)
 		return NULL;
-	spell = vec_push(&thread->spells);
+	spell = dv_vec_push(&thread->spells);
 	if (!spell)
 		return dv_error_no_memory();
 	*spell = (struct spell){from, to};
@@ -90,7 +90,7 @@ struct cpu {
 /* Whoever a CPU's first switch puts aside is taken to have run there since the trace began. */
 static struct dv_error *gather_spells(struct slicer *s)
 {
-	DV_TRACE_VEC(struct cpu) cpus = {0};
+	DV_VEC(struct cpu) cpus = {0};
 	const uint64_t end = s->r->metadata.last_icount;
 	struct dv_error *err = NULL;
 
@@ -100,7 +100,7 @@ static struct dv_error *gather_spells(struct slicer *s)
 
 		if (sw->cpu >= 65536)
 			continue;
-		while (cpus.n <= sw->cpu && vec_push(&cpus))
+		while (cpus.n <= sw->cpu && dv_vec_push(&cpus))
 			cpus.v[cpus.n - 1].thread_id = UINT64_MAX;
 		if (cpus.n <= sw->cpu) {
 			err = dv_error_no_memory();
@@ -177,7 +177,7 @@ static struct dv_error *take_events(struct slicer *s, const struct dv_trace_even
 				*ret_stopped = !close_slice(s, t, e->icount, false);
 			continue;
 		}
-		o = vec_push(&t->open);
+		o = dv_vec_push(&t->open);
 		if (!o)
 			return dv_error_no_memory();
 		*o = (struct open_slice){

@@ -2,6 +2,7 @@
 /* Threads and processes of a trace being written: see threads.h. */
 #include "trace/threads.h"
 
+#include "base/vec.h"
 #include "trace/commands.h"
 #include "trace/fields.h"
 
@@ -17,36 +18,14 @@ void writer_threads_deinit(struct writer_threads *t)
 	*t = (struct writer_threads){0};
 }
 
-static bool grow_threads(struct writer_threads *t)
-{
-	uint32_t cap = t->cap ? t->cap * 2 : 64;
-	struct writer_thread *threads;
-
-	if (t->count < t->cap)
-		return true;
-	threads = realloc(t->threads, cap * sizeof(*threads));
-	if (!threads)
-		return false;
-	t->threads = threads;
-	t->cap = cap;
-	return true;
-}
-
 static uint32_t new_process(struct writer_threads *t, int32_t pid)
 {
 	uint64_t *slot = dv_map_put(&t->by_tgid, (uint32_t)pid);
 
 	if (!slot)
 		return UINT32_MAX;
-	if (t->process_count == t->process_cap) {
-		uint32_t cap = t->process_cap ? t->process_cap * 2 : 64;
-		struct writer_process *processes = realloc(t->processes, cap * sizeof(*processes));
-
-		if (!processes)
-			return UINT32_MAX;
-		t->processes = processes;
-		t->process_cap = cap;
-	}
+	if (!DV_VEC_ROOM(t->processes, t->process_count, t->process_cap))
+		return UINT32_MAX;
 	t->processes[t->process_count] = (struct writer_process){.pid = pid};
 	*slot = t->process_count;
 	return t->process_count++;
@@ -101,7 +80,7 @@ static uint32_t add_thread(struct writer_threads *t, const struct dv_trace_threa
 	uint64_t *slot;
 	uint32_t process;
 
-	if (t->count > 0xffffff || !grow_threads(t))
+	if (t->count > 0xffffff || !DV_VEC_ROOM(t->threads, t->count, t->cap))
 		return UINT32_MAX;
 	process = process_of(t, thread);
 	slot = process == UINT32_MAX ? NULL : dv_map_put(&t->by_id, thread->id);

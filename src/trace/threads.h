@@ -43,10 +43,12 @@ struct writer_process {
 
 struct writer_threads {
 	struct writer_thread *threads;
-	uint32_t count, cap;
+	uint32_t count;
+	size_t cap;
 	struct dv_map by_id; /* id -> index */
 	struct writer_process *processes;
-	uint32_t process_count, process_cap;
+	uint32_t process_count;
+	size_t process_cap;
 	struct dv_map by_tgid; /* pid -> index of the newest process */
 };
 

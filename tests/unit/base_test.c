@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/map.h"
+#include "base/vec.h"
 #include "test.h"
 
 #include <errno.h>
@@ -96,4 +97,26 @@ TEST(make_dirs_makes_all)
 	CHECK_OK(dv_make_dirs(path));
 	CHECK_OK(dv_make_dirs(path));
 	CHECK(stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+TEST(a_vec_keeps_what_is_in_it_while_it_grows)
+{
+	DV_VEC(uint32_t) vec = {0};
+	uint32_t *items = vec.v;
+	size_t cap = SIZE_MAX / 2 + 1;
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint32_t *item = i % 2 ? dv_vec_add(&vec) : dv_vec_push(&vec);
+
+		CHECK(item);
+		CHECK(i % 2 || !*item);
+		*item = i;
+	}
+	CHECK_EQ(vec.n, 1000);
+	for (uint32_t i = 0; i < 1000; i++)
+		CHECK_EQ(vec.v[i], i);
+	CHECK(!DV_VEC_RESERVE(items, cap, cap, 1)); /* more than there is */
+	CHECK(!items);
+	CHECK_EQ(cap, SIZE_MAX / 2 + 1);
+	free(vec.v);
 }
