@@ -108,18 +108,19 @@ static struct dv_error *start_gdb(struct launched *l, dv_mi_fn on_line, void *li
 	return dv_mi_run(l->mi, MI_TIMEOUT_MS, NULL, "-list-features");
 }
 
-static struct dv_error *go_to_start(struct launched *l, const json_t *arguments)
+static struct dv_error *find_start(struct launched *l, const json_t *arguments, struct dv_dap_target *ret)
 {
 	const json_t *at = json_object_get(arguments, "at");
-	struct dv_timeline_command to = {.verb = DV_TIMELINE_SEEK, .rip = DV_NO_RIP};
 
+	ret->start = (struct dv_timeline_command){.verb = DV_TIMELINE_SEEK, .rip = DV_NO_RIP};
+	ret->has_start = json_is_integer(at) || json_is_string(at);
 	if (json_is_integer(at))
-		to.icount = (uint64_t)json_integer_value(at);
+		ret->start.icount = (uint64_t)json_integer_value(at);
 	else if (json_is_string(at))
-		DV_TRY(dv_session_resolve(l->session, json_string_value(at), &to));
-	else
-		return NULL;
-	return dv_timeline_do(dv_session_timeline(l->session), &to, NULL);
+		DV_TRY(dv_session_resolve(l->session, json_string_value(at), &ret->start));
+	else if (at && !json_is_null(at))
+		return dv_error_new(DV_ERROR_INVALID, "\"at\" is a number, or a string as \"vfs_read#3\" or \"end\"");
+	return NULL;
 }
 
 static void close_launched(void *context)
@@ -139,30 +140,25 @@ static void close_launched(void *context)
 	*l = (struct launched){0};
 }
 
-static struct dv_error *open_all(struct launched *l, const json_t *arguments, dv_mi_fn on_line, void *line_context)
+static struct dv_error *open_launched(void *context, const json_t *arguments, struct dv_dap_target *ret)
 {
+	struct launched *l = context;
 	struct dv_session_options options = {.debug_info = json_string_value(json_object_get(arguments, "debugInfo"))};
 
 	options.timeline.qemu = json_string_value(json_object_get(arguments, "qemu"));
 	DV_TRY(open_recording(l, arguments, options.timeline.qemu));
-	/* Without a trace there is one thread to see, and no names of calls to go to. */
-	dv_error_destroy(dv_query_open(l->recording->folder, NULL, &l->query));
 	DV_TRY(dv_session_create(l->recording, &options, &l->session));
-	DV_TRY(go_to_start(l, arguments));
-	return start_gdb(l, on_line, line_context);
+	ret->timeline = dv_session_timeline(l->session);
+	return find_start(l, arguments, ret);
 }
 
-static struct dv_error *open_launched(void *context, const json_t *arguments, dv_mi_fn on_line, void *line_context,
-				      struct dv_dap_target *ret)
+static struct dv_error *start_launched(void *context, dv_mi_fn on_line, void *line_context, struct dv_dap_target *ret)
 {
 	struct launched *l = context;
-	struct dv_error *err = open_all(l, arguments, on_line, line_context);
 
-	if (err) {
-		close_launched(l);
-		return err;
-	}
-	ret->timeline = dv_session_timeline(l->session);
+	/* Without a trace there is one thread to see. */
+	dv_error_destroy(dv_query_open(l->recording->folder, NULL, &l->query));
+	DV_TRY(start_gdb(l, on_line, line_context));
 	ret->mi = l->mi;
 	ret->query = l->query;
 	return NULL;
@@ -174,7 +170,7 @@ static struct dv_error *serve(int in_fd, int out_fd)
 {
 	_cleanup_(dv_dap_transport_destroyp) struct dv_dap_transport *transport = NULL;
 	struct launched launched = {0};
-	struct dv_dap_host host = {.open = open_launched, .close = close_launched, .context = &launched};
+	struct dv_dap_host host = {.open = open_launched, .start = start_launched, .close = close_launched, .context = &launched};
 
 	DV_TRY(dv_dap_transport_create(in_fd, out_fd, &transport));
 	return dv_dap_serve(transport, &host);

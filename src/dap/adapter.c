@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "dap/inbox.h"
 
 /* ---- to the editor ---- */
 
@@ -39,6 +40,11 @@ void dap_respond(struct adapter *a, int64_t request_seq, const char *command, js
 	send_message(a, message);
 }
 
+void dap_complain(struct adapter *a, const char *message)
+{
+	dap_event(a, "output", json_pack("{s:s, s:s+}", "category", "stderr", "output", message, "\n"));
+}
+
 struct dv_error *dap_mi(struct adapter *a, json_t **ret, const char *format, ...)
 {
 	_cleanup_free_ char *command = NULL;
@@ -46,18 +52,17 @@ struct dv_error *dap_mi(struct adapter *a, json_t **ret, const char *format, ...
 
 	if (!a->is_open)
 		return dv_error_new(DV_ERROR_INVALID, "nothing is being debugged yet");
-	if (atomic_exchange(&a->is_stale, false)) {
-		DV_TRY(dv_mi_run(a->target.mi, MI_TIMEOUT_MS, NULL,
-				 "-interpreter-exec console \"maintenance flush register-cache\""));
-		DV_TRY(dv_mi_run(a->target.mi, MI_TIMEOUT_MS, NULL, "-interpreter-exec console \"maintenance flush dcache\""));
-	}
+	if (atomic_load(&a->is_running))
+		return dv_error_new(DV_ERROR_INVALID, "the guest runs: pause it first");
+	if (atomic_exchange(&a->is_stale, false))
+		DV_TRY(dv_mi_run(a->target.mi, MI_TIMEOUT_MS, NULL, "-interpreter-exec console \"python DejaView.flush()\""));
 	va_start(ap, format);
 	if (vasprintf(&command, format, ap) < 0)
 		command = NULL;
 	va_end(ap);
 	if (!command)
 		return dv_error_no_memory();
-	return dv_mi_run(a->target.mi, MI_TIMEOUT_MS, ret, "%s", command);
+	return dv_mi_run(a->target.mi, a->is_typed ? TYPED_TIMEOUT_MS : MI_TIMEOUT_MS, ret, "%s", command);
 }
 
 /* ---- the life of a session ---- */
@@ -69,6 +74,7 @@ static struct dv_error *on_initialize(struct adapter *a, const json_t *arguments
 		"supportsEvaluateForHovers",	    "supportsStepBack",		     "supportsDataBreakpoints",
 		"supportsReadMemoryRequest",	    "supportsDisassembleRequest",    "supportsSteppingGranularity",
 		"supportsInstructionBreakpoints",   "supportsTerminateRequest",	     "supportsDelayedStackTraceLoading",
+		"supportsCancelRequest",
 	};
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(can); i++)
@@ -76,15 +82,6 @@ static struct dv_error *on_initialize(struct adapter *a, const json_t *arguments
 	a->wants_progress = json_is_true(json_object_get(arguments, "supportsProgressReporting"));
 	a->lines_from_1 = !json_is_false(json_object_get(arguments, "linesStartAt1"));
 	return NULL;
-}
-
-static struct dv_error *on_launch(struct adapter *a, const json_t *arguments, json_t *body)
-{
-	if (a->is_open)
-		return dv_error_new(DV_ERROR_INVALID, "a recording is being debugged already");
-	DV_TRY(a->host->open(a->host->context, arguments, dap_on_line, a, &a->target));
-	a->is_open = true;
-	return dv_timeline_subscribe(a->target.timeline, dap_on_change, a, &a->subscription);
 }
 
 static struct dv_error *on_configuration_done(struct adapter *a, const json_t *arguments, json_t *body)
@@ -100,6 +97,12 @@ static struct dv_error *on_disconnect(struct adapter *a, const json_t *arguments
 	return NULL;
 }
 
+/* What it asks for was done when it came: see on_urgent(). */
+static struct dv_error *on_cancel(struct adapter *a, const json_t *arguments, json_t *body)
+{
+	return NULL;
+}
+
 /* ---- requests ---- */
 
 static const struct {
@@ -107,8 +110,8 @@ static const struct {
 	dap_handler handle;
 } handlers[] = {
 	{"initialize", on_initialize},
-	{"launch", on_launch},
-	{"attach", on_launch},
+	{"launch", dap_launch},
+	{"attach", dap_launch},
 	{"configurationDone", on_configuration_done},
 	{"disconnect", on_disconnect},
 	{"terminate", on_disconnect},
@@ -124,6 +127,7 @@ static const struct {
 	{"stepOut", dap_step_out},
 	{"stepBack", dap_step_back},
 	{"pause", dap_pause},
+	{"cancel", on_cancel},
 	{"gotoIcount", dap_goto_icount},
 	{"setBreakpoints", dap_set_breakpoints},
 	{"setFunctionBreakpoints", dap_set_function_breakpoints},
@@ -178,34 +182,59 @@ static void handle(struct adapter *a, const json_t *request)
 		json_decref(body);
 		return;
 	}
+	a->request_seq = dap_integer(request, "seq", 0);
+	a->command = command;
+	a->is_answered = false;
 	err = handler ? handler(a, arguments, body)
 		      : dv_error_new(DV_ERROR_UNSUPPORTED, "the request '%s' is not known here", command);
 	good = !err;
-	dap_respond(a, dap_integer(request, "seq", 0), command, body, err);
+	if (!a->is_answered) {
+		dap_respond(a, a->request_seq, command, body, err);
+	} else {
+		json_decref(body);
+		if (err)
+			dap_complain(a, err->message);
+		dv_error_destroy(err);
+	}
 	after(a, command, good);
+}
+
+/* On the reading thread: what must not wait until the request before it is done. */
+static void on_urgent(void *context, const json_t *message)
+{
+	struct adapter *a = context;
+	const char *command = dap_string(message, "command") ?: "";
+	bool is_cancel = !strcmp(command, "cancel") && dap_string(json_object_get(message, "arguments"), "progressId");
+
+	if (!is_cancel && strcmp(command, "pause") && strcmp(command, "disconnect") && strcmp(command, "terminate"))
+		return;
+	pthread_mutex_lock(&a->lock);
+	if (a->interruptible)
+		dv_timeline_interrupt(a->interruptible);
+	pthread_mutex_unlock(&a->lock);
 }
 
 struct dv_error *dv_dap_serve(struct dv_dap_transport *transport, const struct dv_dap_host *host)
 {
 	struct adapter a = {.transport = transport, .host = host, .lines_from_1 = true, .lock = PTHREAD_MUTEX_INITIALIZER};
+	struct dap_inbox *inbox;
 	struct dv_error *err = NULL;
 
+	DV_TRY(dap_inbox_create(transport, on_urgent, &a, &inbox));
 	while (!a.is_done) {
 		json_t *request;
 
-		err = dv_dap_receive(transport, &request);
+		err = dap_inbox_next(inbox, &request);
 		if (err || !request)
 			break;
 		handle(&a, request);
 		json_decref(request);
 	}
+	dap_inbox_destroy(inbox);
 	if (a.is_open) {
 		atomic_store(&a.is_ready, false);
-		dv_timeline_unsubscribe(a.target.timeline, a.subscription);
-		a.is_open = false;
-		host->close(host->context);
+		dap_close(&a);
 	}
-	dap_forget(&a);
 	dap_free_points(&a);
 	free(a.handles);
 	pthread_mutex_destroy(&a.lock);

@@ -154,29 +154,22 @@ struct dv_error *dap_set_instruction_breakpoints(struct adapter *a, const json_t
 struct dv_error *dap_data_breakpoint_info(struct adapter *a, const json_t *arguments, json_t *body)
 {
 	const char *name = dap_string(arguments, "name");
-	_cleanup_free_ char *quoted = NULL, *address_of = NULL;
-	json_t *answer = NULL;
+	_cleanup_free_ char *place = NULL;
 	struct dv_error *err;
 
 	if (!name)
 		return dv_error_new(DV_ERROR_INVALID, "dataBreakpointInfo needs a name");
-	if (asprintf(&address_of, "&(%s)", name) < 0)
-		return dv_error_no_memory();
-	quoted = dv_mi_quote(address_of);
-	if (!quoted)
-		return dv_error_no_memory();
-	err = dap_mi(a, &answer, "-data-evaluate-expression %s", quoted);
+	err = dap_place(a, dap_integer(arguments, "variablesReference", 0), dap_integer(arguments, "frameId", 1), name, &place);
 	if (err) {
 		json_object_set_new(body, "dataId", json_null());
-		json_object_set_new(body, "description", json_string(err->message));
+		json_object_set_new(body, "description", json_sprintf("%s: %s", name, err->message));
 		dv_error_destroy(err);
 		return NULL;
 	}
 	/* By address: it is watched also where the name is out of scope. */
-	json_object_set_new(body, "dataId", json_sprintf("-l %s", name));
+	json_object_set_new(body, "dataId", json_string(place));
 	json_object_set_new(body, "description", json_string(name));
 	json_object_set_new(body, "accessTypes", json_pack("[s, s, s]", "write", "read", "readWrite"));
-	json_decref(answer);
 	return NULL;
 }
 
@@ -189,7 +182,7 @@ struct dv_error *dap_set_data_breakpoints(struct adapter *a, const json_t *argum
 	DV_TRY(begin(a, "data", body, &group, &list));
 	json_array_foreach(json_object_get(arguments, "breakpoints"), i, wanted) {
 		const char *id = dap_string(wanted, "dataId") ?: "", *access = dap_string(wanted, "accessType") ?: "write";
-		const char *expression = strncmp(id, "-l ", 3) ? id : id + 3, *flag = "", *member = "wpt";
+		const char *flag = "", *member = "wpt";
 		_cleanup_free_ char *quoted = NULL;
 		json_t *answer = NULL;
 		struct dv_error *err;
@@ -201,7 +194,7 @@ struct dv_error *dap_set_data_breakpoints(struct adapter *a, const json_t *argum
 			flag = "-a ";
 			member = "hw-awpt";
 		}
-		quoted = dv_mi_quote(expression);
+		quoted = dv_mi_quote(id);
 		if (!quoted)
 			return dv_error_no_memory();
 		err = dap_mi(a, &answer, "-break-watch %s%s", flag, quoted);

@@ -7,7 +7,6 @@
 /* Runs one of gdb's -exec commands. */
 static struct dv_error *go(struct adapter *a, const char *command, bool backward)
 {
-	dap_forget(a);
 	return dap_mi(a, NULL, "-exec-%s%s", command, backward ? " --reverse" : "");
 }
 
@@ -68,11 +67,13 @@ struct dv_error *dap_step_out(struct adapter *a, const json_t *arguments, json_t
 	return go(a, "finish", false);
 }
 
+/* When it came, on_urgent() has interrupted what ran then; what the requests before it set going comes now. */
 struct dv_error *dap_pause(struct adapter *a, const json_t *arguments, json_t *body)
 {
 	if (!a->is_open)
 		return dv_error_new(DV_ERROR_INVALID, "nothing is being debugged yet");
-	dv_timeline_interrupt(a->target.timeline);
+	if (atomic_load(&a->is_running))
+		dv_timeline_interrupt(a->target.timeline);
 	return NULL;
 }
 
@@ -84,8 +85,9 @@ static void on_sought(void *context, struct dv_error *err, const struct dv_timel
 
 	atomic_store(&a->own_seek, false);
 	atomic_store(&a->is_stale, true);
+	dap_forget(a);
 	if (err)
-		dap_event(a, "output", json_pack("{s:s, s:s+}", "category", "important", "output", err->message, "\n"));
+		dap_complain(a, err->message);
 	dap_event(a, "dejaview", json_pack("{s:I, s:s}", "icount", (json_int_t)now->where.icount, "why", "seek"));
 	dap_event(a, "stopped", json_pack("{s:s, s:i, s:b}", "reason", "goto", "threadId", CPU_THREAD, "allThreadsStopped", 1));
 }
@@ -105,7 +107,6 @@ struct dv_error *dap_goto_icount(struct adapter *a, const json_t *arguments, jso
 		return dv_error_new(DV_ERROR_INVALID, "the guest runs: pause it first");
 	if (address)
 		command.rip = strtoull(address, NULL, 0);
-	dap_forget(a);
 	atomic_store(&a->own_seek, true);
 	err = dv_timeline_post(a->target.timeline, &command, on_sought, a);
 	if (err)

@@ -9,7 +9,7 @@
 
 void dap_forget(struct adapter *a)
 {
-	a->handles_len = 0;
+	atomic_fetch_add(&a->moves, 1);
 }
 
 /* gdb's reason as the protocol's. */
@@ -69,10 +69,14 @@ static void tell_where(struct adapter *a)
 static void on_exec(struct adapter *a, const struct dv_mi_line *line)
 {
 	if (!strcmp(line->class, "running")) {
-		if (atomic_load(&a->is_ready) && !atomic_exchange(&a->is_running, true))
+		dap_forget(a);
+		atomic_store(&a->is_running, true);
+		if (atomic_load(&a->is_ready) && !atomic_exchange(&a->is_told, true))
 			dap_event(a, "continued", json_pack("{s:i, s:b}", "threadId", CPU_THREAD, "allThreadsContinued", 1));
 	} else if (!strcmp(line->class, "stopped")) {
+		dap_forget(a);
 		atomic_store(&a->is_running, false);
+		atomic_store(&a->is_told, false);
 		if (!atomic_load(&a->is_ready))
 			return;
 		tell_where(a);
@@ -98,9 +102,11 @@ void dap_on_line(void *context, const struct dv_mi_line *line)
 {
 	struct adapter *a = context;
 
-	if (!line) {
-		dap_event(a, "output", json_pack("{s:s, s:s}", "category", "important", "output", "gdb has ended\n"));
+	if (!line && atomic_load(&a->is_ready)) {
+		dap_complain(a, "gdb has ended");
 		dap_event(a, "terminated", NULL);
+	} else if (!line) {
+		return;
 	} else if (line->kind == DV_MI_EXEC) {
 		on_exec(a, line);
 	} else if (line->kind >= DV_MI_CONSOLE && line->kind <= DV_MI_LOG) {
@@ -120,7 +126,7 @@ static void show_progress(struct adapter *a, const struct dv_timeline_now *now)
 	snprintf(text, sizeof(text), "at %llu", (unsigned long long)now->where.icount);
 	if (seeking && !atomic_exchange(&a->in_progress, true))
 		dap_event(a, "progressStart", json_pack("{s:s, s:s, s:s, s:b}", "progressId", "seek", "title",
-							"Seeking in the replay", "message", text, "cancellable", 0));
+							"Seeking in the replay", "message", text, "cancellable", 1));
 	else if (seeking)
 		dap_event(a, "progressUpdate", json_pack("{s:s, s:s}", "progressId", "seek", "message", text));
 	else if (atomic_exchange(&a->in_progress, false))
@@ -135,6 +141,7 @@ void dap_on_change(void *context, const struct dv_timeline_now *now)
 	if (now->state != DV_TIMELINE_STOPPED || now->why != DV_WHY_SEEK)
 		return;
 	/* A seek: gdb has not heard of it, and remembers what was. */
+	dap_forget(a);
 	atomic_store(&a->is_stale, true);
 	if (!atomic_load(&a->is_ready) || atomic_load(&a->own_seek))
 		return;

@@ -26,6 +26,7 @@
 #define GDB_GRACE_MS 300
 #define MI_TIMEOUT_MS 60000
 #define SCRIPT "dejaview.py"
+#define MI_SCRIPT "dejaview_mi.py"
 
 int dv_session_terminal_fd(const struct dv_session *session)
 {
@@ -232,19 +233,19 @@ struct dv_error *session_gdb_modules(struct dv_session *s, const char **ret)
 }
 
 /* Where it is installed, else in the source tree that this program was built from. */
-static struct dv_error *find_script(char **ret)
+static struct dv_error *find_script(const char *name, char **ret)
 {
 	static const char *const places[] = {DV_DATA_DIR, DV_SOURCE_DIR "/src/replay"};
 
 	for (size_t i = 0; i < DV_ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *path = dv_path_join(places[i], SCRIPT);
+		_cleanup_free_ char *path = dv_path_join(places[i], name);
 
 		if (path && !access(path, R_OK)) {
 			*ret = dv_steal(path);
 			return NULL;
 		}
 	}
-	return dv_error_new(DV_ERROR_NOT_FOUND, "%s is neither in %s nor in %s", SCRIPT, places[0], places[1]);
+	return dv_error_new(DV_ERROR_NOT_FOUND, "%s is neither in %s nor in %s", name, places[0], places[1]);
 }
 
 static const char *gdb_arch(const char *qemu_arch)
@@ -256,9 +257,10 @@ static struct dv_error *write_script(struct dv_session *s, const struct dv_gdb_o
 				     const char **ret)
 {
 	_cleanup_buf_ struct dv_buf script = DV_BUF_INIT;
-	_cleanup_free_ char *python = NULL;
+	_cleanup_free_ char *python = NULL, *values = NULL;
 
-	DV_TRY(find_script(&python));
+	DV_TRY(find_script(SCRIPT, &python));
+	DV_TRY(find_script(MI_SCRIPT, &values));
 	/* Another client's seek may keep gdb waiting; the timeline's own watchdog says when it takes too long. */
 	dv_buf_printf(&script, "set remotetimeout 600\nset confirm off\nset architecture %s\n",
 		      gdb_arch(s->recording->plan->arch));
@@ -271,7 +273,7 @@ static struct dv_error *write_script(struct dv_session *s, const struct dv_gdb_o
 	dv_buf_printf(&script, ", %s)\ntarget remote %s\npython DejaView.welcome()\n",
 		      options->scripts && options->scripts[0] ? "True" : "False", dv_timeline_gdb_socket(s->timeline));
 	if (options->mi)
-		dv_buf_printf(&script, "new-ui mi3 %s\n", mi_tty);
+		dv_buf_printf(&script, "source %s\nnew-ui mi3 %s\n", values, mi_tty);
 	if (script.failed)
 		return dv_error_no_memory();
 	DV_TRY(own_file(s, "init.gdb", ret));

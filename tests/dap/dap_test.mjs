@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// usage: node dap_test.mjs MODULES DEJAVIEW RECORDING
+// usage: node dap_test.mjs MODULES DEJAVIEW RECORDING VMLINUX
 //
 // Debugs a recording as an editor does, with the client that adapters are tested with
 // (@vscode/debugadapter-testsupport). Prints TAP.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 
-const [modules, dejaview, recording] = process.argv.slice(2);
+const [modules, dejaview, recording, vmlinux] = process.argv.slice(2);
 const require = createRequire(resolve(modules, 'index.js'));
 const { DebugClient } = require('@vscode/debugadapter-testsupport');
 
@@ -21,11 +22,16 @@ function ok(good, what, more) {
 	}
 }
 
-const client = new DebugClient('node', '', 'dejaview');
-client.defaultTimeout = 120000;
-// The client starts "node SCRIPT"; the adapter is a program of its own.
-client._runtime = dejaview;
-client._executable = 'dap';
+function newClient() {
+	const made = new DebugClient('node', '', 'dejaview');
+	made.defaultTimeout = 120000;
+	// The client starts "node SCRIPT"; the adapter is a program of its own.
+	made._runtime = dejaview;
+	made._executable = 'dap';
+	return made;
+}
+const client = newClient();
+const hasTypes = existsSync(vmlinux);
 
 let where; // {icount, why}, from the adapter's own event
 client.on('dejaview', (event) => { where = event.body; });
@@ -48,7 +54,7 @@ async function launch() {
 	})).body;
 	ok(capabilities.supportsStepBack && capabilities.supportsDataBreakpoints, 'it says that it can go back', capabilities);
 	const initialized = client.waitForEvent('initialized');
-	await client.launchRequest({ recording, at: 'vfs_read#3' });
+	await client.launchRequest({ recording, at: 'vfs_read#3', ...(hasTypes ? { debugInfo: vmlinux } : {}) });
 	await initialized;
 	const stopped = client.waitForEvent('stopped');
 	await client.configurationDoneRequest();
@@ -84,6 +90,59 @@ async function look(frame) {
 	ok(Buffer.from(bytes.data, 'base64').length === 16, 'memory is read', bytes);
 	const when = (await client.evaluateRequest({ expression: 'dv when', context: 'repl' })).body.result;
 	ok(/\d{6,}/.test(when), 'the debug console has the dv commands', when);
+}
+
+const children = async (of) => (await client.variablesRequest({ variablesReference: of.variablesReference })).body.variables;
+const failure = async (request) => request.then(() => undefined, (error) => String(error.message));
+
+async function values(frame) {
+	if (!hasTypes) {
+		ok(true, 'values have types # SKIP no vmlinux');
+		return;
+	}
+	const scopes = (await client.scopesRequest({ frameId: frame.id })).body.scopes;
+	const locals = await children(scopes[0]);
+	const file = locals.find((v) => v.name === 'file');
+	ok(file?.type === 'struct file *' && file.variablesReference > 0, 'locals have types', locals);
+	const members = await children(file);
+	const position = members.find((v) => v.name === 'f_pos');
+	ok(position?.evaluateName === 'file->f_pos' && position.value !== '', 'structs can be looked into', members.slice(0, 3));
+	const same = (await client.evaluateRequest({ expression: position.evaluateName, frameId: frame.id, context: 'watch' })).body;
+	ok(same.result === position.value, 'and each part has an expression of its own', { same, position });
+	const info = (await client.customRequest('dataBreakpointInfo', { variablesReference: file.variablesReference, name: 'f_pos' })).body;
+	ok(/^\*\(long long \*\) 0xffff/.test(info.dataId), 'a part can be watched where it lies', info);
+	const inRegister = (await client.customRequest('dataBreakpointInfo', { variablesReference: scopes[0].variablesReference, name: 'file' })).body;
+	ok(inRegister.dataId === null && /register/.test(inRegister.description), 'what is in a register cannot', inRegister);
+	await move(client.customRequest('stepIn', insn));
+	const stale = await failure(children(file));
+	ok(/moved since/.test(stale), 'when the guest has moved, old values are refused', stale);
+	await move(client.customRequest('stepBack', insn));
+}
+
+async function pause() {
+	const running = client.waitForEvent('continued');
+	const stopped = client.waitForEvent('stopped');
+	await client.continueRequest({ threadId: 1 });
+	await running;
+	const refused = await failure(client.evaluateRequest({ expression: '$rip', context: 'hover' }));
+	ok(/runs: pause it/.test(refused), 'what needs a guest that stands is refused while it runs', refused);
+	ok((await client.threadsRequest()).body.threads.length > 3, 'its threads are shown all the same');
+	await client.pauseRequest({ threadId: 1 });
+	const { reason } = (await stopped).body;
+	ok(reason === 'pause', 'and it can be paused', reason);
+}
+
+async function badLaunch() {
+	const other = newClient();
+	await other.start();
+	await other.initializeRequest({ clientID: 'test', adapterID: 'dejaview', linesStartAt1: true, pathFormat: 'path' });
+	const past = await failure(other.launchRequest({ recording, at: 10 ** 15 }));
+	ok(/end/.test(past), 'a launch past the end says so', past);
+	const wrong = await failure(other.launchRequest({ recording, at: ['end'] }));
+	ok(/"at" is a number/.test(wrong), 'a place of another type, too', wrong);
+	const none = await failure(other.launchRequest({ recording: `${recording}.none` }));
+	ok(none.includes('.none'), 'so does one of no recording', none);
+	await other.disconnectRequest();
 }
 
 async function step() {
@@ -135,10 +194,13 @@ async function goTo() {
 	const frame = await top();
 	const sum = (await client.evaluateRequest({ expression: '$rip', frameId: frame.id, context: 'watch' })).body.result;
 	ok(sum.includes(frame.instructionPointerReference.replace(/^0x0*/, '')), 'and gdb knows that it stands there', { sum, frame });
+	const typed = (await client.evaluateRequest({ expression: 'dv when', context: 'repl' })).body.result;
+	ok(typed.startsWith('icount'), 'the console has no word of caches', typed);
 	ok(progress.includes('progressStart') && progress.includes('progressEnd'), 'its progress is told', progress);
 	const said = client.waitForEvent('output', 120000);
 	await client.customRequest('gotoIcount', { icount: 10 ** 15 });
-	ok((await said).body.output.includes('end'), 'one past the end is refused', (await said).body);
+	const { category, output } = (await said).body;
+	ok(category === 'stderr' && output.includes('end'), 'one past the end is refused', { category, output });
 }
 
 function descendants() {
@@ -150,10 +212,13 @@ try {
 	await client.start();
 	first = await launch();
 	await look(first);
+	await values(first);
 	await step();
 	await breakpoints();
 	await data();
 	await goTo();
+	await pause();
+	await badLaunch();
 	await client.disconnectRequest();
 	for (let i = 0; i < 100 && descendants(); i++)
 		await new Promise((done) => { setImmediate(done); });

@@ -25,4 +25,4 @@ trap 'rm -rf "$dir"' EXIT
 timeout 300 "$dejaview" record --quiet -o "$dir/d.dejaview" -- qemu-system-x86_64 -machine q35 -m 256 -nographic \
 	-no-reboot -net none -kernel "$kernel" -initrd "$initrd" -append 'console=ttyS0 panic=-1' </dev/null >/dev/null || exit 1
 "$dejaview" checkpoint "$dir/d.dejaview" >/dev/null 2>&1 || exit 1
-"$node" "$source/dap_test.mjs" "$build/node_modules" "$dejaview" "$dir/d.dejaview"
+"$node" "$source/dap_test.mjs" "$build/node_modules" "$dejaview" "$dir/d.dejaview" "$(dirname "$kernel")/vmlinux"
