@@ -64,6 +64,15 @@ struct dv_trace_reader {
 /* Copies bytes into a string that the reader owns; stops at a NUL among them. NULL when out of memory. */
 const char *reader_string(struct dv_trace_reader *r, const void *data, size_t len);
 
+/* The first packet, which says whose trace it is. Errors: DV_ERROR_FORMAT, _TRUNCATED, _UNSUPPORTED, _NO_MEMORY. */
+struct dv_error *reader_take_head(struct dv_trace_reader *r, struct dv_cursor *file);
+/* The header, found at offset `at`, of the block that starts at `start`. Errors: DV_ERROR_FORMAT, _NO_MEMORY. */
+struct dv_error *reader_take_block(struct dv_trace_reader *r, struct dv_cursor c, uint64_t start, uint64_t at);
+/* Whether the message ends with a right checksum (in a field 15) of all that is before it. */
+bool reader_crc_is_right(struct dv_cursor message);
+/* Takes in all headers from c on. Errors: the last damage, which ends the trace; DV_ERROR_NO_MEMORY. */
+struct dv_error *reader_walk(struct dv_trace_reader *r, struct dv_cursor *c);
+
 /* Keeps the first damage. Takes err over. */
 void reader_damaged(struct dv_trace_reader *r, struct dv_error *err);
 
