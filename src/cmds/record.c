@@ -14,6 +14,7 @@
 #include "cmds/plugin_options.h"
 #include "qemu/cmdline.h"
 #include "qemu/probe.h"
+#include "replay/forwards.h"
 #include "replay/machine.h"
 #include "trace/status.h"
 
@@ -46,6 +47,7 @@ struct record {
 	struct dv_recording *recording;
 	struct dv_terminal *terminal;
 	struct dv_machine machine;
+	struct dv_forwards *forwards;
 	int signal_fd;
 	struct dv_trace_status *status;
 	bool started;
@@ -75,10 +77,11 @@ static void show_progress(struct record *rec)
 
 	if (!rec->terminal || !rec->status || !dv_trace_status_is_live(rec->status))
 		return;
-	snprintf(line, sizeof(line), "[dejaview: %.1f M instructions, %.2f M calls, %.1f MB; Ctrl-A X ends]",
+	snprintf(line, sizeof(line), "[dejaview: %.1f M instructions, %.2f M calls, %.1f MB%s; Ctrl-A X ends]",
 		 (double)dv_trace_status_get(&rec->status->icount) / 1e6,
 		 (double)dv_trace_status_get(&rec->status->calls) / 1e6,
-		 (double)dv_trace_status_get(&rec->status->trace_bytes) / 1e6);
+		 (double)dv_trace_status_get(&rec->status->trace_bytes) / 1e6,
+		 dv_forwards_waiting(rec->forwards) ? ", ports not open yet" : "");
 	dv_terminal_status(rec->terminal, line);
 }
 
@@ -97,16 +100,47 @@ static struct dv_error *take_events(struct record *rec)
 	for (;;) {
 		json_t *event = NULL;
 		const char *name;
+		bool reset;
 
 		DV_TRY(dv_qmp_event(rec->machine.qmp, 0, &event));
 		if (!event)
 			return NULL;
 		name = json_string_value(json_object_get(event, "event"));
+		reset = name && !strcmp(name, "RESET");
 		if (name && !strcmp(name, "SHUTDOWN"))
 			snprintf(rec->how, sizeof(rec->how), "%s",
 				 json_string_value(json_object_get(json_object_get(event, "data"), "reason")) ?: "?");
 		json_decref(event);
+		if (reset)
+			DV_TRY(dv_forwards_close(rec->forwards, &rec->machine));
 	}
+}
+
+/* One that cannot be opened is no reason to end. */
+static struct dv_error *open_ports(struct record *rec)
+{
+	struct dv_error *err = dv_forwards_waiting(rec->forwards) ? dv_forwards_open(rec->forwards, &rec->machine) : NULL;
+
+	if (!err || err->code != DV_ERROR_UNSUPPORTED)
+		return err;
+	fprintf(stderr, "\r\ndejaview: %s\r\n", err->message); /* the terminal is raw */
+	dv_error_destroy(err);
+	return NULL;
+}
+
+/* Speaks with QEMU; *ret_gone: it has closed the connection, and the process says why. */
+static struct dv_error *attend(struct record *rec, bool *ret_gone)
+{
+	struct dv_error *err = open_ports(rec);
+
+	/* A command's answer may have brought events with it, which no poll() sees. */
+	if (!err)
+		err = take_events(rec);
+	if (!err || err->code != DV_ERROR_EXITED)
+		return err;
+	dv_error_destroy(err);
+	*ret_gone = true;
+	return NULL;
 }
 
 /* Until the guest ends, somebody wants it to end, or QEMU is gone. */
@@ -118,19 +152,15 @@ static struct dv_error *run(struct record *rec)
 		{.fd = rec->signal_fd, .events = POLLIN},
 		{.fd = rec->terminal ? dv_terminal_quit_fd(rec->terminal) : -1, .events = POLLIN},
 	};
+	bool gone = false;
 
 	while (!*rec->how) {
 		if (poll(fds, DV_ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
 			return dv_error_os(errno, "poll");
-		if (fds[0].revents) {
-			struct dv_error *err = take_events(rec);
-
-			if (err && err->code == DV_ERROR_EXITED)
-				fds[0].fd = -1; /* the process says why */
-			else if (err)
-				return err;
-			dv_error_destroy(err && err->code == DV_ERROR_EXITED ? err : NULL);
-		}
+		if (!gone)
+			DV_TRY(attend(rec, &gone));
+		if (gone)
+			fds[0].fd = -1;
 		if (!*rec->how && fds[1].revents) {
 			bool ended;
 
@@ -240,6 +270,7 @@ static struct dv_error *record(struct record *rec, int argc, char **argv)
 	DV_TRY(dv_qemu_probe(plan->binary, &version));
 	if (!rec->no_trace)
 		DV_TRY(dv_plugin_find(&plugin));
+	DV_TRY(dv_forwards_create(plan, &rec->forwards));
 	output = rec->output ? strdup(rec->output) : default_output(plan);
 	kept = rec->no_trace ? NULL : dv_plugin_args_json(&rec->plugin_args);
 	options.qemu_version = version.text;
@@ -297,6 +328,7 @@ int dv_cmd_record(int argc, char **argv)
 	status = dv_cmd_report("record", record(&rec, argc - optind, argv + optind));
 	dv_trace_status_unmap(rec.status);
 	dv_machine_deinit(&rec.machine);
+	dv_forwards_destroy(rec.forwards);
 	dv_recording_destroy(rec.recording);
 	close(rec.signal_fd);
 	dv_plugin_args_deinit(&rec.plugin_args);

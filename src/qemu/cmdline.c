@@ -156,6 +156,7 @@ static struct dv_error *emit_file_key(struct dv_rewriter *rw, const struct dv_op
 
 static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_option *option)
 {
+	static const char *const ours[] = {"guest_announce", "tx", "x-txtimer"}; /* dv_net_finish() */
 	_cleanup_optlist_ struct dv_optlist list = DV_OPTLIST_INIT;
 	const char *driver;
 	bool changed, iothread;
@@ -186,7 +187,8 @@ static struct dv_error *emit_device(struct dv_rewriter *rw, const struct dv_opti
 	if (iothread)
 		DV_TRY(dv_plan_note(rw->plan, "-device %s: iothread= left out: a recording has one thread of I/O",
 				    driver));
-	changed |= dv_optlist_remove(&list, "guest_announce");
+	for (size_t i = 0; i < DV_ARRAY_SIZE(ours); i++)
+		changed |= dv_optlist_remove(&list, ours[i]);
 	if (changed || iothread)
 		return dv_emit_list(rw, DV_WHEN_ALWAYS, "-device", &list);
 	return dv_plan_add_plain(rw->plan, DV_WHEN_ALWAYS, "-device", option->arg);

@@ -243,6 +243,13 @@ bool dv_optlist_remove(struct dv_optlist *list, const char *key)
 	return kept != len;
 }
 
+void dv_optlist_remove_at(struct dv_optlist *list, size_t i)
+{
+	opt_deinit(&list->items[i]);
+	list->len--;
+	memmove(&list->items[i], &list->items[i + 1], (list->len - i) * sizeof(*list->items));
+}
+
 struct dv_error *dv_optlist_merge(struct dv_optlist *list, struct dv_optlist *from)
 {
 	for (size_t i = 0; i < from->len; i++) {

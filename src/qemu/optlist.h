@@ -48,6 +48,7 @@ struct dv_error *dv_optlist_set(struct dv_optlist *list, const char *key, const 
 struct dv_error *dv_optlist_set_template(struct dv_optlist *list, const char *key, const char *text);
 /* Takes every item with this key out; whether there was one. */
 bool dv_optlist_remove(struct dv_optlist *list, const char *key);
+void dv_optlist_remove_at(struct dv_optlist *list, size_t i);
 /* Moves the items of from to the end of list, over those of the same key; from is left empty. */
 struct dv_error *dv_optlist_merge(struct dv_optlist *list, struct dv_optlist *from);
 /* The list as a template, in new memory; NULL: none left. */

@@ -52,12 +52,17 @@ void dv_qemu_plan_destroy(struct dv_qemu_plan *plan)
 		free(plan->files[i].path);
 		free(plan->files[i].stored);
 	}
+	for (size_t i = 0; i < plan->forwards_len; i++) {
+		free(plan->forwards[i].netdev);
+		free(plan->forwards[i].rule);
+	}
 	for (size_t i = 0; i < plan->args_len; i++) {
 		free(plan->args[i].option);
 		free(plan->args[i].value);
 	}
 	free(plan->images);
 	free(plan->files);
+	free(plan->forwards);
 	free(plan->args);
 	free(plan->binary);
 	free(plan->arch);
@@ -163,6 +168,19 @@ struct dv_error *dv_plan_new_file(struct dv_qemu_plan *plan, const char *role, c
 	*file = (struct dv_qemu_file){.role = strdup(role), .path = strdup(path)};
 	*ret_index = plan->files_len++;
 	return file->role && file->path ? NULL : dv_error_no_memory();
+}
+
+struct dv_error *dv_plan_new_forward(struct dv_qemu_plan *plan, const char *netdev, const char *rule)
+{
+	struct dv_qemu_forward *forwards = reallocarray(plan->forwards, plan->forwards_len + 1, sizeof(*forwards));
+	struct dv_qemu_forward *forward;
+
+	if (!forwards)
+		return dv_error_no_memory();
+	plan->forwards = forwards;
+	forward = &forwards[plan->forwards_len++];
+	*forward = (struct dv_qemu_forward){.netdev = strdup(netdev), .rule = strdup(rule)};
+	return forward->netdev && forward->rule ? NULL : dv_error_no_memory();
 }
 
 struct dv_error *dv_qemu_plan_no_input(struct dv_qemu_plan *plan)

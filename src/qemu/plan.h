@@ -50,6 +50,13 @@ struct dv_qemu_file {
 	char *stored; /* where it is in the folder, relative to it; NULL (then path is used) until set */
 };
 
+/* A port of the host's that leads into the guest, kept from QEMU's command line: the recorder opens it when the guest's
+ * network card takes packets (replay/forwards.h). Not in the manifest: a replay opens none. */
+struct dv_qemu_forward {
+	char *netdev;
+	char *rule; /* hostfwd='s value; qemu/forward.h */
+};
+
 struct dv_qemu_plan_arg; /* private: plan_build.h */
 
 struct dv_qemu_plan {
@@ -63,6 +70,8 @@ struct dv_qemu_plan {
 	size_t images_len;
 	struct dv_qemu_file *files;
 	size_t files_len;
+	struct dv_qemu_forward *forwards;
+	size_t forwards_len;
 	bool has_network; /* a NIC with a backend is there */
 	bool has_console; /* DV_QEMU_CONSOLE is written while recording */
 	bool cannot_restore; /* a replay from a snapshot would hang: it starts with the power-on, without

@@ -42,6 +42,7 @@ struct dv_error *dv_plan_note(struct dv_qemu_plan *plan, const char *format, ...
 struct dv_error *dv_plan_new_image(struct dv_qemu_plan *plan, struct dv_qemu_image **ret);
 struct dv_error *dv_plan_new_file(struct dv_qemu_plan *plan, const char *role, const char *path,
 				  size_t *ret_index);
+struct dv_error *dv_plan_new_forward(struct dv_qemu_plan *plan, const char *netdev, const char *rule);
 /* Copies a vector of len strings and ends it with NULL; NULL: none left. */
 char **dv_strv_copy(char *const *strv, size_t len);
 

@@ -16,19 +16,6 @@
 
 /* ---- the monitor's words ---- */
 
-static struct dv_error *monitor(struct dv_machine *machine, const char *line, char **ret)
-{
-	json_t *answer = NULL;
-	const char *text;
-
-	DV_TRY(dv_qmp_run(machine->qmp, "human-monitor-command", json_pack("{s:s}", "command-line", line),
-			  QMP_TIMEOUT_MS, &answer));
-	text = json_string_value(answer);
-	*ret = strdup(text ?: "");
-	json_decref(answer);
-	return *ret ? NULL : dv_error_no_memory();
-}
-
 /* "0000000001a3f000: 0x01 0x02 ...", 8 to a line. */
 static struct dv_error *parse_dump(const char *text, uint32_t bytes, struct dv_buf *ret)
 {
@@ -62,7 +49,7 @@ struct dv_error *dv_machine_read_phys(struct dv_machine *machine, const struct d
 		return dv_error_new(DV_ERROR_INVALID, "%" PRIu32 " bytes: 1 to %u can be read", piece->bytes,
 				    MAX_READ_BYTES);
 	snprintf(line, sizeof(line), "xp /%" PRIu32 "xb 0x%" PRIx64, piece->bytes, piece->phys);
-	DV_TRY(monitor(machine, line, &text));
+	DV_TRY(dv_qmp_human(machine->qmp, line, QMP_TIMEOUT_MS, &text));
 	return parse_dump(text, piece->bytes, ret);
 }
 
@@ -73,7 +60,7 @@ struct dv_error *dv_machine_translate(struct dv_machine *machine, uint64_t vaddr
 	char line[64];
 
 	snprintf(line, sizeof(line), "gva2gpa 0x%" PRIx64, vaddr);
-	DV_TRY(monitor(machine, line, &text));
+	DV_TRY(dv_qmp_human(machine->qmp, line, QMP_TIMEOUT_MS, &text));
 	if (sscanf(text, "gpa: %llx", &phys) != 1)
 		return dv_error_new(DV_ERROR_FAULT, "0x%" PRIx64 " is not mapped there", vaddr);
 	*ret_phys = phys;

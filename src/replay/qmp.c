@@ -188,6 +188,16 @@ struct dv_error *dv_qmp_run(struct dv_qmp *qmp, const char *command, json_t *arg
 	return dv_error_prefix(err, "%s", command);
 }
 
+struct dv_error *dv_qmp_human(struct dv_qmp *qmp, const char *line, int timeout_ms, char **ret)
+{
+	json_t *answer = NULL;
+
+	DV_TRY(dv_qmp_run(qmp, "human-monitor-command", json_pack("{s:s}", "command-line", line), timeout_ms, &answer));
+	*ret = strdup(json_string_value(answer) ?: "");
+	json_decref(answer);
+	return *ret ? NULL : dv_error_no_memory();
+}
+
 struct dv_error *dv_qmp_event(struct dv_qmp *qmp, int timeout_ms, json_t **ret)
 {
 	int64_t deadline_ms = now_ms() + timeout_ms;

@@ -29,6 +29,9 @@ int dv_qmp_fd(const struct dv_qmp *qmp);
 struct dv_error *dv_qmp_run(struct dv_qmp *qmp, const char *command, json_t *arguments, int timeout_ms,
 			    json_t **ret);
 
+/* Runs a line of the human monitor; its words, which are how it fails, too, in new memory. */
+struct dv_error *dv_qmp_human(struct dv_qmp *qmp, const char *line, int timeout_ms, char **ret);
+
 /* The oldest event not yet taken, waited for at most timeout_ms: *ret is NULL when there is none. */
 struct dv_error *dv_qmp_event(struct dv_qmp *qmp, int timeout_ms, json_t **ret);
 

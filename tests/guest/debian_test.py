@@ -93,17 +93,8 @@ class Debian:
         with open(self.log, 'wb') as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def wait_for_login(self):
-        """Its network is up then. Packets that came before cost checkpoints: docs/limits.md."""
-        end = time.monotonic() + ANSWER_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
-            with open(self.log, 'rb') as f:
-                if b'login:' in f.read():
-                    return
-            time.sleep(0.5)
-
     def ask(self, question):
-        """Until the guest is up its port answers nothing."""
+        """Until the guest is up its port is closed, or answers nothing."""
         end = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -176,15 +167,13 @@ def check_trace(path):
           f'start_kernel {calls.get("start_kernel")}, do_exit {calls.get("do_exit")}')
 
 
-def recording_of(folder, patient=False):
+def recording_of(folder):
     """The path, what info says of it and how long it took; None when it did not come to its end."""
     recording = os.path.join(folder, 'debian.dejaview')
     guest = Debian(folder, DISK, 'record')
     start = time.monotonic()
     try:
         guest.start(TOOL, 'record', '-o', recording, '--', *guest.command)
-        if patient:
-            guest.wait_for_login()
         if not guest.live():
             return None
     finally:
@@ -220,7 +209,7 @@ def recorded(folder):
 
 def checkpointed(folder):
     """The figures are larger than the demo's."""
-    made = recording_of(folder, patient=True)
+    made = recording_of(folder)
     if not made:
         return
     recording = made[0]

@@ -64,19 +64,35 @@ with_disk() {
 guest=(qemu-system-x86_64 -machine q35 -m 512 -nographic -no-reboot -kernel "$kernel" -initrd "$initrd"
 	-append 'console=ttyS0 panic=-1')
 if [[ $kind == disk ]]; then
+	port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 	guest+=(-drive file=disk.img,format=raw,if=virtio
-		-netdev "user,id=n0,tftp=$PWD/files" -device virtio-net-pci,netdev=n0)
+		-netdev "user,id=n0,tftp=$PWD/files,hostfwd=tcp:127.0.0.1:$port-:7000" -device virtio-net-pci,netdev=n0)
 else
 	guest+=(-net none)
 fi
+# As ssh in a loop: it tries from the start, long before the guest has opened its card.
+client() {
+	local refused line
+	for ((refused = 0; refused < 12000; refused++)); do
+		{ exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null && read -r -t 60 line <&3 &&
+			echo "refused $refused times, then: $line" && return
+		sleep 0.05
+	done
+}
 count() { "$dejaview" checkpoint --list --json r.dejaview | grep -c '"name"'; }
 r=r.dejaview
+[[ $kind != disk ]] || client >client.out 2>&1 &
+client_pid=$!
 ok 'a guest is recorded' timeout 600 "$dejaview" record --quiet -o $r -- "${guest[@]}" </dev/null
 if [[ $kind == disk ]]; then
 	for said in 'disk: mounted' 'disk: 2621440 bytes written, synced and read back' 'net: 5 packets transmitted, 5 ' \
 		'net: fetched' 'disk: unmounted' 'workload: end'; do
 		ok "the guest says \"$said\"" grep -a -q "$said" $r/console.log
 	done
+	kill $client_pid 2>/dev/null
+	# Otherwise there are no checkpoints behind the card's opening, and seeks to there hang: docs/limits.md.
+	ok 'who has tried from the start is served when the card is open' \
+		grep -q "^refused [1-9][0-9]* times, then: the guest's answer" client.out
 fi
 before=$(cd $r && sha256sum rr.log snapshots.qcow2 manifest.json)
 
@@ -92,6 +108,7 @@ kill -9 $pid
 wait $pid 2>/dev/null
 ok 'a killed maker leaves nothing that is used' says '^0 checkpoints' "$dejaview" checkpoint --list $r
 ok 'checkpoints are made' says 'made [1-9]' timeout 600 "$dejaview" checkpoint $r
+ok '... up to the end' says '"complete": true' "$dejaview" checkpoint --list --json $r
 ok '... each is listed' test "$(count)" -gt 4
 ok '... what the killed one left is gone' bash -c "! compgen -G '$r/checkpoints/.making-*'"
 ok 'a second run has nothing to make' bash -c "! timeout 60 $dejaview checkpoint $r | grep made"

@@ -14,6 +14,10 @@
 #include "qemu_render.h"
 #include "test.h"
 
+/* What any virtio-net card brings along. */
+#define VIRTIO " -global virtio-net-device.tx=timer -global virtio-net-device.x-txtimer=1" \
+	       " -global virtio-net-device.guest_announce=off"
+
 struct row {
 	const char *in, *out;
 };
@@ -111,19 +115,27 @@ static const struct row record_rows[] = {
 	{"-object iothread,id=io -drive file=a.img,if=none,id=d -device virtio-blk-pci,drive=d,iothread=io",
 	 "-object iothread,id=io -drive file=/r/d.qcow2,format=qcow2,backing.driver=raw,backing.file.filename=@/a.img,if=none,id=dv-img0 -drive if=none,id=d,driver=blkreplay,image=dv-img0 -device virtio-blk-pci,drive=d"},
 	{"-netdev user,id=n,hostfwd=tcp::2222-:22 -device virtio-net-pci,netdev=n,guest_announce=on",
-	 "-netdev user,id=n,hostfwd=tcp::2222-:22 -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n -global virtio-net-device.guest_announce=off"},
+	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n" VIRTIO},
+	{"-netdev user,id=n,hostfwd=tcp::2222-:22 -device rtl8139,netdev=n",
+	 "-netdev user,id=n,hostfwd=tcp::2222-:22 -object filter-replay,id=dv-rr0,netdev=n -device rtl8139,netdev=n"},
+	{"-netdev user,id=n,hostfwd=tcp::x-:22 -device virtio-net-pci,netdev=n,tx=bh",
+	 "-netdev user,id=n,hostfwd=tcp::x-:22 -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n" VIRTIO},
+	{"-netdev {\"type\":\"user\",\"id\":\"n\",\"hostfwd\":[{\"str\":\"tcp::1-:2\"}],\"net\":\"10.1.0.0/16\"} -device e1000,netdev=n",
+	 "-netdev {\"type\":\"user\",\"id\":\"n\",\"net\":\"10.1.0.0/16\"} -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n" VIRTIO},
+	{"-net nic,model=virtio -net user,hostfwd=udp:127.0.0.1:1-:2",
+	 "-net nic,model=virtio,netdev=dv-net -netdev user,id=dv-net -object filter-replay,id=dv-rr0,netdev=dv-net" VIRTIO},
 	{"-netdev user,id=n -device rtl8139,netdev=n",
 	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device rtl8139,netdev=n"},
 	{"-netdev user,id=n -device e1000,netdev=n,mac=52:54:00:00:00:01",
-	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:01 -global virtio-net-device.guest_announce=off"},
+	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n,mac=52:54:00:00:00:01" VIRTIO},
 	{"-nic user",
-	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -global virtio-net-device.guest_announce=off"},
+	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci" VIRTIO},
 	{"-nic user,model=virtio,mac=52:54:00:00:00:01,hostfwd=tcp::2222-:22",
-	 "-netdev user,hostfwd=tcp::2222-:22,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,macaddr=52:54:00:00:00:01,model=virtio -global virtio-net-device.guest_announce=off"},
+	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,macaddr=52:54:00:00:00:01,model=virtio" VIRTIO},
 	{"-nic none",
 	 "-nic none"},
 	{"-nic user -nic user,model=rtl8139",
-	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -netdev user,id=dv-net1 -object filter-replay,id=dv-rr1,netdev=dv-net1 -net nic,netdev=dv-net1,model=rtl8139 -global virtio-net-device.guest_announce=off"},
+	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -netdev user,id=dv-net1 -object filter-replay,id=dv-rr1,netdev=dv-net1 -net nic,netdev=dv-net1,model=rtl8139" VIRTIO},
 	{"-net nic,model=rtl8139 -net user",
 	 "-net nic,model=rtl8139,netdev=dv-net -netdev user,id=dv-net -object filter-replay,id=dv-rr0,netdev=dv-net"},
 	{"-net none",
@@ -131,7 +143,7 @@ static const struct row record_rows[] = {
 	{"-net user",
 	 ""},
 	{"-netdev tap,id=t,ifname=tap0,script=no -device virtio-net-pci,netdev=t",
-	 "-netdev tap,id=t,ifname=tap0,script=no,vnet_hdr=off -object filter-replay,id=dv-rr0,netdev=t -device virtio-net-pci,netdev=t -global virtio-net-device.guest_announce=off"},
+	 "-netdev tap,id=t,ifname=tap0,script=no,vnet_hdr=off -object filter-replay,id=dv-rr0,netdev=t -device virtio-net-pci,netdev=t" VIRTIO},
 	{"-serial stdio",
 	 "-chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console"},
 	{"-serial mon:stdio",
@@ -201,17 +213,17 @@ static const struct row record_rows[] = {
 	{"-pidfile p",
 	 "-pidfile p"},
 	{"qemu-system-x86_64",
-	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -global virtio-net-device.guest_announce=off -chardev vc,id=dv-console,logfile=/r/console.log -serial chardev:dv-console"},
+	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci" VIRTIO " -chardev vc,id=dv-console,logfile=/r/console.log -serial chardev:dv-console"},
 	{"qemu-system-x86_64 -nographic",
-	 "-nographic -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -global virtio-net-device.guest_announce=off -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
+	 "-nographic -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci" VIRTIO " -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
 	{"qemu-system-x86_64 -nographic -M q35 -kernel vmlinuz -nic none",
 	 "-machine q35,hpet=off -nographic -kernel @/vmlinuz -nic none -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
 	{"qemu-system-x86_64 -display none -serial none",
-	 "-serial none -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -global virtio-net-device.guest_announce=off -display none"},
+	 "-serial none -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci" VIRTIO " -display none"},
 	{"qemu-system-aarch64 -M virt -cpu max -nographic -kernel vmlinuz",
-	 "-machine virt -cpu max -nographic -kernel @/vmlinuz -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0 -global virtio-net-device.guest_announce=off -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
+	 "-machine virt -cpu max -nographic -kernel @/vmlinuz -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0" VIRTIO " -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
 	{"/opt/bin/qemu-system-riscv64 -M virt -nographic -drive file=a.img,if=none,id=d -device virtio-blk-device,drive=d",
-	 "-machine virt -nographic -drive file=/r/d.qcow2,format=qcow2,backing.driver=raw,backing.file.filename=@/a.img,if=none,id=dv-img0 -drive if=none,id=d,driver=blkreplay,image=dv-img0 -device virtio-blk-device,drive=d -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0 -global virtio-net-device.guest_announce=off -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
+	 "-machine virt -nographic -drive file=/r/d.qcow2,format=qcow2,backing.driver=raw,backing.file.filename=@/a.img,if=none,id=dv-img0 -drive if=none,id=d,driver=blkreplay,image=dv-img0 -device virtio-blk-device,drive=d -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0" VIRTIO " -chardev stdio,signal=off,id=dv-console,logfile=/r/console.log -serial chardev:dv-console -monitor none"},
 };
 
 /* The same kind of lines at replay: nothing of the host is touched. */
@@ -219,9 +231,9 @@ static const struct row replay_rows[] = {
 	{"-hda a.img",
 	 "-drive file=/r/hda.qcow2,format=qcow2,backing.driver=raw,backing.file.filename=@/a.img,if=none,id=dv-img0 -drive index=0,media=disk,driver=blkreplay,image=dv-img0 -display none -monitor none"},
 	{"-netdev user,id=n,hostfwd=tcp::2222-:22 -device virtio-net-pci,netdev=n",
-	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n -global virtio-net-device.guest_announce=off -display none -monitor none"},
+	 "-netdev user,id=n -object filter-replay,id=dv-rr0,netdev=n -device virtio-net-pci,netdev=n" VIRTIO " -display none -monitor none"},
 	{"-nic tap,ifname=t0,model=virtio",
-	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio -global virtio-net-device.guest_announce=off -display none -monitor none"},
+	 "-netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio" VIRTIO " -display none -monitor none"},
 	{"-serial mon:stdio",
 	 "-chardev null,id=dv-console -serial chardev:dv-console -display none -monitor none"},
 	{"-serial unix:/s,server=on",
@@ -245,7 +257,7 @@ static const struct row replay_rows[] = {
 	{"-D log -d int -trace x",
 	 "-display none -monitor none"},
 	{"qemu-system-x86_64 -nographic -kernel vmlinuz",
-	 "-nographic -kernel @/vmlinuz -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci -global virtio-net-device.guest_announce=off -chardev null,id=dv-console -serial chardev:dv-console -monitor none"},
+	 "-nographic -kernel @/vmlinuz -netdev user,id=dv-net0 -object filter-replay,id=dv-rr0,netdev=dv-net0 -net nic,netdev=dv-net0,model=virtio-net-pci" VIRTIO " -chardev null,id=dv-console -serial chardev:dv-console -monitor none"},
 };
 
 /* While recording without a terminal. */
