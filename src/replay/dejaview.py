@@ -186,9 +186,14 @@ class DejaView:
         gdb.flush()
 
     @staticmethod
-    def welcome():
+    def attach(stub):
+        """Says where the guest is when there are names for it."""
+        DejaView.quietly('set suppress-cli-notifications on')  # gdb 12 and later
+        gdb.execute('target remote ' + stub, to_string=True)
+        DejaView.quietly('set suppress-cli-notifications off')
         gdb.events.stop.connect(DejaView.user_symbols)
         DejaView.user_symbols()
+        DejaView.show_frame()
         try:
             answer = DejaView.ask('when', quick=True)
             DejaView.generation = answer.get('generation', 0)  # what gdb has just connected to

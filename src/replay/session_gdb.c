@@ -270,7 +270,7 @@ static struct dv_error *write_script(struct dv_session *s, const struct dv_gdb_o
 	DV_TRY(put_symbols(s, &script));
 	dv_buf_printf(&script, "source %s\npython DejaView.connect(", python);
 	put_path(&script, s->socket);
-	dv_buf_printf(&script, ", %s)\ntarget remote %s\npython DejaView.welcome()\n",
+	dv_buf_printf(&script, ", %s)\npython DejaView.attach(\"%s\")\n",
 		      options->scripts && options->scripts[0] ? "True" : "False", dv_timeline_gdb_socket(s->timeline));
 	if (options->mi)
 		dv_buf_printf(&script, "source %s\nnew-ui mi3 %s\n", values, mi_tty);

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""User programs and kernel modules in `dejaview debug`: a position-independent program with DWARF and a module of the
-kernel's debug package, whose symbols gdb must have at the addresses where the kernel put them. Prints TAP."""
+"""User programs and kernel modules in `dejaview debug`: a position-independent program whose symbols are in a --sysroot
+alone, as Debian's debug packages have them, one with DWARF in the initramfs, and a module of the kernel's debug package.
+gdb must have their symbols at the addresses where the kernel put them, and the trace their names. Prints TAP."""
 import glob
 import json
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -20,18 +22,37 @@ DEJAVIEW = os.path.join(guest.BUILD, 'dejaview')
 ESCAPES = re.compile(r'\x1b\[[0-9;?]*[a-zA-Z]|\r')
 
 
+def strip_into_sysroot(folder, program, beside):
+    """The program loses its symbols, and root/ gets them: a debug file by debug link, with what it shares with another
+    program's in a third file."""
+    root, shared = os.path.join(folder, 'root'), '/usr/lib/debug/.dwz/shared.debug'
+    debug, other = os.path.join(root, 'usr/lib/debug/program.debug'), os.path.join(folder, 'other.debug')
+    os.makedirs(os.path.dirname(root + shared))
+    run = lambda *args: subprocess.run(args, check=True)
+    run('objcopy', '--only-keep-debug', program, debug)
+    run('objcopy', '--only-keep-debug', beside, other)
+    run('dwz', '-L', 'none', '-m', root + shared, '-M', shared, debug, other)
+    guest.check('gnu_debugaltlink' in subprocess.run(['readelf', '-SW', debug], capture_output=True, text=True).stdout,
+                'dwz found nothing to share')
+    run('strip', program)
+    run('objcopy', '--add-gnu-debuglink=' + debug, program)
+    shutil.copy(program, root)
+
+
 def recording(folder):
     """Made once: a module is loaded, removed and loaded again; then the program of the tutorial, which dies of a wild
     jump."""
     path = os.path.join(folder, 'r.dejaview')
     if not os.path.exists(path):
         init, program, initrd = (os.path.join(folder, n) for n in ('init', 'program', 'initrd.gz'))
-        subprocess.run(['gcc', '-g', '-static-pie', '-pthread', '-o', program,
-                        os.path.join(ROOT, 'examples/late-writer.c')], check=True)
-        subprocess.run(['gcc', '-s', '-static', '-o', init, os.path.join(HERE, 'loader.c')], check=True)
+        for out, more in ((program, []), (program + '-too', ['-DTOO'])):
+            subprocess.run(['gcc', '-g', '-static-pie', '-pthread', *more, '-o', out,
+                            os.path.join(ROOT, 'examples/late-writer.c')], check=True)
+        subprocess.run(['gcc', '-g', '-static', '-o', init, os.path.join(HERE, 'loader.c')], check=True)
+        strip_into_sysroot(folder, program, program + '-too')
         module = glob.glob(os.path.join(guest.KERNELS, SERIES, 'modules/**/virtio_blk.ko*'), recursive=True)[0]
         guest.initramfs(initrd, init, **{'program': guest.read_bytes(program), 'virtio_blk.ko': guest.read_bytes(module)})
-        subprocess.run([DEJAVIEW, 'record', '--quiet', '-o', path, '--', 'qemu-system-x86_64', '-m', '256',
+        subprocess.run([DEJAVIEW, 'record', '--quiet', '--sysroot', os.path.join(folder, 'root'), '-o', path, '--', 'qemu-system-x86_64', '-m', '256',
                         '-nographic', '-no-reboot', '-net', 'none', '-kernel', guest.kernel(SERIES), '-initrd', initrd,
                         '-append', 'console=ttyS0 panic=-1 quiet'], check=True, stdin=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
@@ -55,7 +76,8 @@ def gdb(folder, *commands, at=()):
     script = os.path.join(folder, 'script.gdb')
     with open(script, 'w') as f:
         f.write('set pagination off\nset style enabled off\n' + '\n'.join(commands) + '\n')
-    result = subprocess.run([DEJAVIEW, 'debug', *at, '-x', script, recording(folder)],
+    result = subprocess.run([DEJAVIEW, 'debug', '--sysroot', os.path.join(folder, 'root'), *at, '-x', script,
+                             recording(folder)],
                             input='quit\n', capture_output=True, text=True, timeout=300)
     return ESCAPES.sub('', result.stdout) + result.stderr
 
@@ -71,14 +93,14 @@ def names_and_lines(folder):
 def breakpoints_by_name(folder):
     """Forward to it, past it, and back."""
     text = gdb(folder, 'break serve', 'continue', 'dv when', 'stepi 50', 'dv when', 'reverse-continue', 'dv when',
-               at=('--call', 'main#1'))
+               at=('--call', 'main#2'))
     guest.check(re.findall(r'^Breakpoint 1, serve \(round=(\d)\)', text, re.M) == ['0', '0'], text)
     counts = re.findall(r'^icount (\d+) of', text, re.M)[1:]
     guest.check(len(counts) == 3 and counts[0] == counts[2] and int(counts[1]) == int(counts[0]) + 50, text)
 
 
 def symbols_stay_right_in_the_kernel_and_back(folder):
-    text = gdb(folder, 'dv seek main#1', 'info symbol $rip', 'dv next-call do_syscall_64', 'info symbol $rip',
+    text = gdb(folder, 'dv seek main#2', 'info symbol $rip', 'dv next-call do_syscall_64', 'info symbol $rip',
                'info symbol serve', 'dv seek serve#1', 'info symbol $rip', at=('--end',))
     found = re.findall(r'^(\S+)(?: \+ \d+)? in section', text, re.M)
     guest.check(found == ['main', 'do_syscall_64', 'serve', 'serve'], text)
@@ -87,6 +109,21 @@ def symbols_stay_right_in_the_kernel_and_back(folder):
 def a_place_before_the_program_has_none(folder):
     text = gdb(folder, 'info symbol serve', at=('--at', '1000000'))
     guest.check('No symbol' in text, text)
+
+
+def names_out_of_the_sysroot(folder):
+    """In the trace, with their lines: the program that ran has none of them; one with its own needs no sysroot."""
+    sql = "select name, module, file, line from function where module in ('program', 'init') and name not like '%+0x%'"
+    rows = subprocess.run([DEJAVIEW, 'query', recording(folder), sql], capture_output=True, text=True, timeout=60,
+                          check=True).stdout
+    for name, module, file in (('main', 'program', 'late-writer'), ('serve', 'program', 'late-writer'),
+                               ('help', 'program', 'late-writer'), ('load', 'init', 'loader')):
+        guest.check(re.search(rf'"{name}","{module}",".*/{file}\.c",\d', rows), f'no {name} of {module} in {rows}')
+    guest.check('no symbols' in subprocess.run(['nm', os.path.join(folder, 'program')], capture_output=True,
+                                               text=True).stderr, 'the guest\'s program has symbols')
+    text = gdb(folder, 'bt', 'ptype load', at=('--call', 'load#2'))
+    guest.check(re.search(r'^#0 .*load .*\n?.*loader\.c:\d+', text, re.M), text)
+    guest.check('?? ()' not in text, f'the first place has no name: {text}')
 
 
 def lines_of_modules(folder):
@@ -131,5 +168,5 @@ def a_slice_by_its_row(folder):
 
 
 if __name__ == '__main__':
-    guest.main([names_and_lines, breakpoints_by_name, symbols_stay_right_in_the_kernel_and_back,
+    guest.main([names_and_lines, names_out_of_the_sysroot, breakpoints_by_name, symbols_stay_right_in_the_kernel_and_back,
                 a_place_before_the_program_has_none, lines_of_modules, a_slice_by_its_row])
