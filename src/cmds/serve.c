@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "base/io.h"
+#include "base/thread.h"
 #include "cmds/cmds.h"
 #include "cmds/summary.h"
 #include "dv_config.h"
@@ -405,10 +406,8 @@ static struct dv_error *serve(struct serve *s)
 {
 	struct dv_route routes[10] = {{0}};
 	_cleanup_free_ char *url = NULL;
-	pthread_t signals;
-	int error;
-
 	struct dv_error *err;
+	pthread_t signals;
 
 	block_signals();
 	/* Nothing is said of the loading before it is said where. */
@@ -419,9 +418,7 @@ static struct dv_error *serve(struct serve *s)
 		say_where(s, url);
 	pthread_mutex_unlock(&s->lock);
 	DV_TRY(err);
-	error = pthread_create(&signals, NULL, wait_for_signals, s);
-	if (error)
-		return dv_error_os(error, "a thread could not be started");
+	DV_TRY(dv_thread_start(&signals, NULL, wait_for_signals, s));
 	if (url) {
 		if (s->opens)
 			open_browser(url);

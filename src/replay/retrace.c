@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/thread.h"
 #include "trace/status.h"
 
 /* How far behind its checkpoint a segment begins. */
@@ -312,13 +313,14 @@ static struct dv_error *run_crew(struct crew *crew)
 	struct dv_error *err = NULL;
 	size_t started = 0;
 
-	while (started < crew->len && !pthread_create(&crew->segments[started].thread, NULL, work, &crew->segments[started]))
-		started++;
-	if (started < crew->len) {
+	while (!err && started < crew->len) {
+		err = dv_thread_start(&crew->segments[started].thread, NULL, work, &crew->segments[started]);
+		started += !err;
+	}
+	if (err) {
 		pthread_mutex_lock(&crew->lock);
 		crew->stop = true;
 		pthread_mutex_unlock(&crew->lock);
-		err = dv_error_new(DV_ERROR_NO_MEMORY, "no thread could be started");
 	}
 	for (size_t i = 0; i < started; i++)
 		pthread_join(crew->segments[i].thread, NULL);

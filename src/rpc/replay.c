@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The replay's life and its thread; see replay.h. */
 #include "rpc/replay.h"
+#include "base/thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -453,7 +454,7 @@ void replay_destroy(struct replay *r)
 /* With the lock. */
 static struct dv_error *start_thread(struct replay *r)
 {
-	int error;
+	struct dv_error *err;
 
 	if (r->has_thread)
 		pthread_join(r->thread, NULL);
@@ -464,13 +465,11 @@ static struct dv_error *start_thread(struct replay *r)
 	free(dv_steal(r->message));
 	dv_buf_clear(&r->backlog);
 	dv_buf_clear(&r->typed);
-	error = pthread_create(&r->thread, NULL, live, r);
-	if (error) {
+	err = dv_thread_start(&r->thread, NULL, live, r);
+	r->has_thread = !err;
+	if (err)
 		r->state = DV_RPC_REPLAY_STATE_CLOSED;
-		return dv_error_os(error, "a thread could not be started");
-	}
-	r->has_thread = true;
-	return NULL;
+	return err;
 }
 
 struct dv_error *replay_open(struct replay *r)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "rpc/private.h"
+#include "base/thread.h"
 
 uint64_t dv_rpc_now_ms(void)
 {
@@ -162,13 +163,6 @@ static void *watch_clock(void *context)
 	return NULL;
 }
 
-static struct dv_error *start_thread(pthread_t *thread, void *(*run)(void *), struct dv_rpc *rpc)
-{
-	int error = pthread_create(thread, NULL, run, rpc);
-
-	return error ? dv_error_os(error, "a thread could not be started") : NULL;
-}
-
 struct dv_error *dv_rpc_workers_start(struct dv_rpc *rpc)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -178,12 +172,12 @@ struct dv_error *dv_rpc_workers_start(struct dv_rpc *rpc)
 		count = QUICK_WORKERS + 1;
 	if (count > MAX_WORKERS)
 		count = MAX_WORKERS;
-	DV_TRY(start_thread(&rpc->clock, watch_clock, rpc));
+	DV_TRY(dv_thread_start(&rpc->clock, NULL, watch_clock, rpc));
 	rpc->clock_started = true;
 	/* They read the count. */
 	pthread_mutex_lock(&rpc->lock);
 	while (rpc->worker_count < count) {
-		struct dv_error *err = start_thread(&rpc->workers[rpc->worker_count], work, rpc);
+		struct dv_error *err = dv_thread_start(&rpc->workers[rpc->worker_count], NULL, work, rpc);
 
 		if (err) {
 			pthread_mutex_unlock(&rpc->lock);

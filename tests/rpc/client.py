@@ -173,16 +173,16 @@ class RpcError(Exception):
         self.code, self.error = error['code'], error
 
 
-COLUMNS = {  # of the frames, as docs/protocol.md has them
-    1: ('timeline', (('start', 'd'), ('dur', 'd'), ('id', 'I'), ('function', 'I'), ('merged', 'I'), ('depth', 'H'),
-                     ('sliceKind', 'B'))),
-    2: ('sched', (('start', 'd'), ('dur', 'd'), ('utid', 'I'), ('cpu', 'I'), ('merged', 'I'))),
-    3: ('search', (('bucket', 'I'), ('matches', 'I'))),
-    4: ('tree', (('total', 'd'), ('own', 'd'), ('calls', 'd'), ('parent', 'I'), ('next', 'I'), ('function', 'I'),
-                 ('depth', 'I'))),
-    5: ('functionStats', (('own', 'd'), ('total', 'd'), ('calls', 'd'), ('min', 'd'), ('max', 'd'), ('function', 'I'))),
-    16: ('terminal', (('bytes', 'B'),)), 18: ('bytes', (('bytes', 'B'),)),
-}
+def frame_columns():
+    """Of each kind of frame its name and columns, with struct's codes, as src/rpc/protocol.json has them."""
+    codes = {'f64': 'd', 'u32': 'I', 'u16': 'H', 'u8': 'B'}
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../src/rpc/protocol.json')
+    with open(path, encoding='utf-8') as file:
+        frames = json.load(file)['frames']
+    return {f['kind']: (f['name'], [(name, codes[c['type']]) for name, c in f['columns'].items()]) for f in frames}
+
+
+COLUMNS = frame_columns()
 
 
 def parse_frame(data):

@@ -183,6 +183,7 @@ def test_costs(d):
         assert tree['parent'][0] == tree['function'][0] == 0xffffffff and tree['depth'][0] == 0
         assert all(p < i for i, p in enumerate(tree['parent'][1:], 1))
         assert tree['total'][0] == sum(stats['own']) or tree['rows'] == 1000000
+        assert all(own <= total <= elapsed for own, total, elapsed in zip(stats['own'], stats['total'], stats['elapsed']))
         function = max(range(stats['rows']), key=lambda i: stats['own'][i])
         histogram = c.call('histogram', function=stats['function'][function])
         assert histogram['calls'] + histogram['open'] == stats['calls'][function]
