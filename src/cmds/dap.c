@@ -26,8 +26,9 @@ static const char usage[] =
 	"A launch configuration has:\n"
 	"  recording   the recording's folder\n"
 	"  at          where to begin: ICOUNT, ICOUNT@ADDRESS, START:TID:DEPTH, FUNC#N or \"end\" (default: 0)\n"
-	"  debugInfo   a vmlinux with DWARF (default: looked for where packages put it)\n"
-	"  image, qemu as of 'dejaview debug': a string; several images are an array\n"
+	"  debugInfo   a vmlinux with DWARF, or a folder with it (default: looked for where packages put it)\n"
+	"  sources     the kernel's sources, where the vmlinux was built in another folder\n"
+	"  sysroot, image, qemu as of 'dejaview debug': a string; several images are an array\n"
 	"\n"
 	"      --port N           listen on this port of 127.0.0.1 instead; 0 picks one, which is printed\n";
 
@@ -39,6 +40,7 @@ struct launched {
 	struct dv_session *session;
 	struct dv_mi *mi;
 	struct dv_query *query;
+	json_t *sources; /* of the launch configuration */
 	pthread_t drain;
 	bool has_drain;
 	int drain_end[2]; /* written to when the drain shall end */
@@ -123,6 +125,18 @@ static struct dv_error *find_start(struct launched *l, const json_t *arguments, 
 	return NULL;
 }
 
+/* Where the sources lie that the debug information names by relative or foreign paths. */
+static struct dv_error *set_sources(struct launched *l, const json_t *sources)
+{
+	_cleanup_free_ char *quoted = json_is_string(sources) ? dv_mi_quote(json_string_value(sources)) : NULL;
+
+	if (!sources || json_is_null(sources))
+		return NULL;
+	if (!quoted)
+		return dv_error_new(DV_ERROR_INVALID, "\"sources\" is a folder");
+	return dv_mi_run(l->mi, MI_TIMEOUT_MS, NULL, "-environment-directory %s", quoted);
+}
+
 static void close_launched(void *context)
 {
 	struct launched *l = context;
@@ -137,17 +151,20 @@ static void close_launched(void *context)
 	dv_session_destroy(l->session);
 	dv_query_close(l->query);
 	dv_recording_destroy(l->recording);
+	json_decref(l->sources);
 	*l = (struct launched){0};
 }
 
 static struct dv_error *open_launched(void *context, const json_t *arguments, struct dv_dap_target *ret)
 {
 	struct launched *l = context;
-	struct dv_session_options options = {.debug_info = json_string_value(json_object_get(arguments, "debugInfo"))};
+	struct dv_session_options options = {.debug_info = json_string_value(json_object_get(arguments, "debugInfo")),
+					     .sysroot = json_string_value(json_object_get(arguments, "sysroot"))};
 
 	options.timeline.qemu = json_string_value(json_object_get(arguments, "qemu"));
 	DV_TRY(open_recording(l, arguments, options.timeline.qemu));
 	DV_TRY(dv_session_create(l->recording, &options, &l->session));
+	l->sources = json_incref(json_object_get(arguments, "sources"));
 	ret->timeline = dv_session_timeline(l->session);
 	return find_start(l, arguments, ret);
 }
@@ -159,6 +176,7 @@ static struct dv_error *start_launched(void *context, dv_mi_fn on_line, void *li
 	/* Without a trace there is one thread to see. */
 	dv_error_destroy(dv_query_open(l->recording->folder, NULL, &l->query));
 	DV_TRY(start_gdb(l, on_line, line_context));
+	DV_TRY(set_sources(l, l->sources));
 	ret->mi = l->mi;
 	ret->query = l->query;
 	return NULL;

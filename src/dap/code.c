@@ -30,14 +30,18 @@ static struct dv_error *to_address(struct adapter *a, const char *reference, uin
 	return NULL;
 }
 
-static json_t *to_instruction(const json_t *insn)
+/* With its function's name where that begins, and at the head of a list. */
+static json_t *to_instruction(const json_t *insn, bool is_head)
 {
 	const char *function = dap_string(insn, "func-name"), *opcodes = dap_string(insn, "opcodes");
+	const char *offset = dap_string(insn, "offset") ?: "0";
 	json_t *json = json_pack("{s:s, s:s}", "address", dap_string(insn, "address") ?: "0x0", "instruction",
 				 dap_string(insn, "inst") ?: "?");
 
-	if (function)
-		json_object_set_new(json, "symbol", json_sprintf("%s+%s", function, dap_string(insn, "offset") ?: "0"));
+	if (function && !strcmp(offset, "0"))
+		json_object_set_new(json, "symbol", json_string(function));
+	else if (function && is_head)
+		json_object_set_new(json, "symbol", json_sprintf("%s+%s", function, offset));
 	if (opcodes)
 		json_object_set_new(json, "instructionBytes", json_string(opcodes));
 	return json;
@@ -102,7 +106,7 @@ struct dv_error *dap_disassemble(struct adapter *a, const json_t *arguments, jso
 		int64_t index = (int64_t)at + i;
 		const json_t *insn = insns && index >= 0 ? json_array_get(insns, (size_t)index) : NULL;
 
-		json_array_append_new(list, insn ? to_instruction(insn) : no_instruction(address + (uint64_t)i));
+		json_array_append_new(list, insn ? to_instruction(insn, i == first) : no_instruction(address + (uint64_t)i));
 	}
 	json_decref(insns);
 	return NULL;

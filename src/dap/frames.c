@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "dap/private.h"
 
 #define MAX_THREADS 4096u
@@ -65,27 +66,30 @@ struct dv_error *dap_threads(struct adapter *a, const json_t *arguments, json_t 
 
 /* ---- stacks ---- */
 
-static json_t *source_of(const json_t *frame)
+/* Without a path where the file is not here: editors would open an empty one of that name. */
+static json_t *source_at(const char *path)
 {
-	const char *path = dap_string(frame, "fullname") ?: dap_string(frame, "file");
-	const char *name = path ? strrchr(path, '/') : NULL;
+	const char *name = strrchr(path, '/');
+	json_t *source = json_pack("{s:s}", "name", name ? name + 1 : path);
 
-	return path ? json_pack("{s:s, s:s}", "name", name ? name + 1 : path, "path", path) : NULL;
+	if (*path == '/' && !access(path, R_OK))
+		json_object_set_new(source, "path", json_string(path));
+	else
+		json_object_set_new(source, "presentationHint", json_string("deemphasize"));
+	return source;
 }
 
 static json_t *cpu_frame(const json_t *frame)
 {
 	const char *address = dap_string(frame, "addr") ?: "0x0", *function = dap_string(frame, "func");
 	const char *line = dap_string(frame, "line");
-	json_t *source = source_of(frame);
+	const char *path = dap_string(frame, "fullname") ?: dap_string(frame, "file");
 	json_t *json = json_pack("{s:i, s:s, s:i, s:i, s:s}", "id", 1 + atoi(dap_string(frame, "level") ?: "0"), "name",
 				 function ? function : address, "line", line ? atoi(line) : 0, "column", 0,
 				 "instructionPointerReference", address);
 
-	if (source && line)
-		json_object_set_new(json, "source", source);
-	else
-		json_decref(source);
+	if (path && line)
+		json_object_set_new(json, "source", source_at(path));
 	return json;
 }
 
@@ -124,7 +128,7 @@ static json_t *trace_frame(const struct dv_query *q, uint32_t id)
 			 "line", (int)f->line, "column", 0, "presentationHint", "subtle", "instructionPointerReference",
 			 address);
 	if (f->file)
-		json_object_set_new(json, "source", json_pack("{s:s, s:s}", "name", f->file, "path", f->file));
+		json_object_set_new(json, "source", source_at(f->file));
 	return json;
 }
 

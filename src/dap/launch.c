@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A launch: the recording is opened, the guest goes to where it shall begin, gdb starts there. Without
- * checkpoints the way may take a minute, and some editors give a request ten seconds: what takes long is answered
- * on the way, its progress is shown, and what goes wrong after the answer is told in the console.
+ * checkpoints the way may take a minute, a large vmlinux takes gdb some seconds, and some editors give a request
+ * ten: what takes long is answered on the way, its progress is shown, and what goes wrong after the answer is
+ * told in the console.
  */
 #include <string.h>
 #include <time.h>
 #include "dap/private.h"
 
-#define ANSWER_AFTER_S 5
+#define ANSWER_AFTER_S 3 /* of its own; gdb comes after that */
 
 struct going {
 	pthread_mutex_t lock;
@@ -35,16 +36,13 @@ static void answer_on_the_way(struct adapter *a)
 	dap_respond(a, a->request_seq, a->command, json_object(), NULL);
 }
 
-static void wait_for(struct adapter *a, struct going *g)
+static void wait_for(struct adapter *a, struct going *g, const struct timespec *late)
 {
-	struct timespec late;
 	bool in_time = true;
 
-	clock_gettime(CLOCK_REALTIME, &late);
-	late.tv_sec += ANSWER_AFTER_S;
 	pthread_mutex_lock(&g->lock);
 	while (!g->there && in_time)
-		in_time = !pthread_cond_timedwait(&g->changed, &g->lock, &late);
+		in_time = !pthread_cond_timedwait(&g->changed, &g->lock, late);
 	if (!g->there)
 		answer_on_the_way(a);
 	while (!g->there)
@@ -52,7 +50,7 @@ static void wait_for(struct adapter *a, struct going *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-static struct dv_error *go_to_start(struct adapter *a)
+static struct dv_error *go_to_start(struct adapter *a, const struct timespec *late)
 {
 	struct going going = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, NULL};
 	struct dv_error *err;
@@ -62,7 +60,7 @@ static struct dv_error *go_to_start(struct adapter *a)
 	atomic_store(&a->own_seek, true);
 	err = dv_timeline_post(a->target.timeline, &a->target.start, on_arrived, &going);
 	if (!err) {
-		wait_for(a, &going);
+		wait_for(a, &going, late);
 		err = going.err;
 	}
 	atomic_store(&a->own_seek, false);
@@ -77,13 +75,27 @@ static void set_interruptible(struct adapter *a, struct dv_timeline *timeline)
 	pthread_mutex_unlock(&a->lock);
 }
 
+static bool is_past(const struct timespec *late)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec > late->tv_sec || (now.tv_sec == late->tv_sec && now.tv_nsec > late->tv_nsec);
+}
+
 static struct dv_error *open_all(struct adapter *a, const json_t *arguments)
 {
+	struct timespec late;
+
+	clock_gettime(CLOCK_REALTIME, &late);
+	late.tv_sec += ANSWER_AFTER_S;
 	DV_TRY(a->host->open(a->host->context, arguments, &a->target));
 	set_interruptible(a, a->target.timeline);
 	DV_TRY(dv_timeline_subscribe(a->target.timeline, dap_on_change, a, &a->subscription));
 	a->is_subscribed = true;
-	DV_TRY(go_to_start(a));
+	DV_TRY(go_to_start(a, &late));
+	if (!a->is_answered && is_past(&late))
+		answer_on_the_way(a);
 	return a->host->start(a->host->context, dap_on_line, a, &a->target);
 }
 
