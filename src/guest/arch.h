@@ -59,6 +59,8 @@ struct dv_entry_vector {
 	const char *mnemonic; /* of an exception; NULL for an interrupt */
 };
 
+#define DV_ARCH_LINKAGE_BYTES 16
+
 struct dv_arch {
 	const char *qemu_target; /* as QEMU's plugin API names the target */
 	uint16_t machine;	 /* ELF e_machine */
@@ -70,6 +72,9 @@ struct dv_arch {
 	uint64_t slide_max;  /* less than this */
 	/* Decodes one instruction of len bytes at vaddr. */
 	void (*classify)(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv_insn *ret);
+	/* Whether a jump through a fixed place is an entry of a linkage table's. code: the DV_ARCH_LINKAGE_BYTES that it
+	 * lies in, aligned to their number; at: where in them. */
+	bool (*is_linkage)(const uint8_t code[DV_ARCH_LINKAGE_BYTES], size_t at);
 	const char *const *target_registers; /* names as gdb has them, by dv_insn.reg; NULL-terminated */
 	const char *stack_register, *counter_register; /* the stack pointer; where it runs */
 	const char *argument_registers[3]; /* of the kernel's C functions */

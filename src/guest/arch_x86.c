@@ -97,6 +97,22 @@ static void classify(const uint8_t *bytes, size_t len, uint64_t vaddr, struct dv
 }
 
 /*
+ * Entries of linkage tables as the System V ABI (x86-64) and its linkers have them: of .plt, jmp *GOT; push $n; jmp .plt;
+ * of .plt.got, 8 bytes, jmp *GOT; xchg %ax,%ax; with IBT, endbr64; [bnd] jmp *GOT; nop. lld's are the first.
+ */
+static bool is_linkage(const uint8_t code[DV_ARCH_LINKAGE_BYTES], size_t at)
+{
+	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, no_op[] = {0x66, 0x90};
+	const size_t jump_bytes = 6;
+
+	if (at == sizeof(endbr64))
+		return !memcmp(code, endbr64, sizeof(endbr64));
+	if (at == 0 && code[jump_bytes] == 0x68)
+		return true;
+	return at % 8 == 0 && !memcmp(code + at + jump_bytes, no_op, sizeof(no_op));
+}
+
+/*
  * Linux's entry points, as arch/x86/entry/entry_64.S and asm/idtentry.h name them (6.1 and 6.12). The
  * IDT's vectors 0x20-0xff without a name of their own go through stubs in irq_entries_start and
  * spurious_entries_start, 8 or 16 bytes apart, that push the vector and jump on.
@@ -188,6 +204,7 @@ const struct dv_arch dv_arch_x86_64 = {
 	.slide_step = 2 << 20, /* CONFIG_PHYSICAL_ALIGN */
 	.slide_max = 1 << 30,  /* RANDOMIZE_BASE moves within KERNEL_IMAGE_SIZE */
 	.classify = classify,
+	.is_linkage = is_linkage,
 	.target_registers = target_registers,
 	.stack_register = "rsp",
 	.counter_register = "rip",

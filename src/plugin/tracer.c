@@ -705,6 +705,17 @@ static void instrument_out(struct qemu_plugin_tb *tb, const struct dv_insn *last
 	}
 }
 
+/* An entry of a linkage table was called, or jumped to with the return address on top: nobody has to look where that
+ * lies. Other jumps through the GOT (-fno-plt) come from anywhere. */
+static bool is_linkage(const struct qemu_plugin_insn *insn, const struct dv_insn *decoded)
+{
+	uint64_t vaddr = qemu_plugin_insn_vaddr(insn), at = vaddr % DV_ARCH_LINKAGE_BYTES;
+	uint8_t code[DV_ARCH_LINKAGE_BYTES];
+
+	return decoded->class == DV_INSN_JUMP_MEMORY && decoded->is_fixed && tracer.setup.arch->is_linkage &&
+	       dv_guest_read(&dv_tracer_memory, vaddr - at, code, sizeof(code)) && tracer.setup.arch->is_linkage(code, at);
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	const struct dv_arch *arch = tracer.setup.arch;
@@ -729,7 +740,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 			instrument_kernel_jump(last, &decoded);
 		}
 	}
-	if (!dv_is_kernel_vaddr(vaddr) && decoded.class == DV_INSN_JUMP_MEMORY && decoded.is_fixed)
+	if (!dv_is_kernel_vaddr(vaddr) && is_linkage(last, &decoded))
 		dv_user_jumps_instrument_linkage(last);
 	else if (!dv_is_kernel_vaddr(vaddr) && tracer.started)
 		dv_user_jumps_instrument(last, &decoded);

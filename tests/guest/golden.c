@@ -75,6 +75,35 @@ KEEP static void catcher(void)
 	leaf();
 }
 
+/*
+ * As longjmp() and a tail call by -fno-plt: what was called in between is still open when the jump through a slot of the
+ * GOT comes, and its callee is not called by that. In assembly, since gcc makes no tail call of it here.
+ */
+KEEP static void goes_on(void)
+{
+	leaf();
+}
+
+__attribute__((used)) static void (*slot_of_goes_on)(void) = goes_on;
+__attribute__((used)) static long saved_stack;
+
+__attribute__((naked, noinline)) static void thrower_in_assembly(void)
+{
+	__asm__("call leaf\n"
+		"mov saved_stack(%rip), %rsp\n"
+		"jmp .Llanding");
+}
+
+__attribute__((naked, noinline)) static void catcher_in_assembly(void)
+{
+	__asm__("mov %%rsp, saved_stack(%%rip)\n"
+		"sub $8, %%rsp\n"
+		"call %P0\n"
+		".balign 16\n" /* as an entry of a linkage table, which it is not */
+		".Llanding:\n"
+		"jmp *slot_of_goes_on(%%rip)" : : "i"(thrower_in_assembly));
+}
+
 /* Each touch is a page fault in the middle of the function. */
 KEEP static void touch(long page)
 {
@@ -112,6 +141,8 @@ KEEP static void all(void)
 	sink = factorial(5);
 	apply(callback, 3);
 	catcher();
+	catcher_in_assembly();
+	leaf();
 	faults();
 	pid = system_call(SYS_fork, 0, 0, 0);
 	if (!pid) {

@@ -63,6 +63,32 @@ TEST(x86_instructions_are_told_apart)
 	}
 }
 
+/* As objdump shows them of gcc's, with and without IBT; the place in the GOT is left at 0. */
+TEST(x86_linkage_tables_are_told_from_other_jumps)
+{
+	static const struct {
+		const char *what;
+		size_t at;
+		bool is_linkage;
+		uint8_t code[DV_ARCH_LINKAGE_BYTES];
+	} rows[] = {
+		{".plt", 0, true, {0xff, 0x25, 0, 0, 0, 0, 0x68, 1, 0, 0, 0, 0xe9, 0, 0, 0, 0}},
+		{".plt.got", 0, true, {0xff, 0x25, 0, 0, 0, 0, 0x66, 0x90, 0xff, 0x25, 0, 0, 0, 0, 0x66, 0x90}},
+		{".plt.got's next", 8, true, {0xff, 0x25, 0, 0, 0, 0, 0, 0, 0xff, 0x25, 0, 0, 0, 0, 0x66, 0x90}},
+		{".plt.sec", 4, true, {0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0, 0, 0, 0, 0x66, 0x0f, 0x1f, 0x44, 0, 0}},
+		{".plt.sec, bnd", 4, true, {0xf3, 0x0f, 0x1e, 0xfa, 0xf2, 0xff, 0x25, 0, 0, 0, 0, 0x0f, 0x1f, 0x44, 0, 0}},
+		{"aligned, a function behind it", 0, false, {0xff, 0x25, 0, 0, 0, 0, 0x0f, 0x1f, 0x44, 0, 0}},
+		{"behind an epilogue", 4, false, {0x48, 0x83, 0xc4, 0x08, 0xff, 0x25, 0, 0, 0, 0, 0x66, 0x90}},
+		{"anywhere", 9, false, {0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x83, 0xc4, 0x08, 0x90, 0xff, 0x25, 0, 0, 0, 0, 0x68}},
+	};
+	const struct dv_arch *arch = dv_arch_find("x86_64");
+
+	for (size_t i = 0; i < DV_ARRAY_SIZE(rows); i++) {
+		if (arch->is_linkage(rows[i].code, rows[i].at) != rows[i].is_linkage)
+			test_fail(__FILE__, __LINE__, "%s", rows[i].what);
+	}
+}
+
 TEST(an_architecture_that_is_not_there_is_null)
 {
 	CHECK(!dv_arch_find("s390x"));
