@@ -17,6 +17,7 @@
 #include "qemu/layers.h"
 #include "replay/checkpoints_private.h"
 #include "replay/moves.h"
+#include "replay/watchdog.h"
 
 #define STUCK_MS 15000
 #define QUIT_TIMEOUT_MS 60000
@@ -96,6 +97,7 @@ static struct dv_error *start(struct maker *m, const struct dv_checkpoints *set,
 static struct dv_error *run_on(struct maker *m, bool *ret_ended)
 {
 	int64_t until_ms = now_ms() + m->interval_ms;
+	struct dv_watchdog dog = dv_watchdog_make(&m->machine, m->interval_ms + STUCK_MS);
 	uint64_t start_icount = m->icount;
 	char status[32] = "running";
 
@@ -108,9 +110,9 @@ static struct dv_error *run_on(struct maker *m, bool *ret_ended)
 		json_decref(event);
 		DV_TRY(dv_machine_where(&m->machine, &m->icount, status));
 		go_on(m, m->icount);
-		if (now_ms() > until_ms + STUCK_MS && m->icount == start_icount)
+		if (dv_watchdog_look(&dog, m->icount))
 			return dv_error_new(DV_ERROR_TIMEOUT, "the replay has been standing at icount %" PRIu64
-					    " for %d s: it is stuck", m->icount, STUCK_MS / 1000);
+					    " for %d s: it is stuck", m->icount, dog.still_ms / 1000);
 	}
 	*ret_ended = strcmp(status, "running");
 	if (*ret_ended)

@@ -47,6 +47,7 @@ static const struct log_family families[] = {
 };
 
 #define LOG_FIRST_SHUTDOWN 10
+#define LOG_CLOCK_VIRTUAL_RT 29 /* the host's clock, while the guest runs */
 #define LOG_RESET 38
 #define LOG_END 39
 /* In any one event; QEMU's own are far smaller. */
@@ -92,7 +93,7 @@ static bool skip_input(struct dv_cursor *c)
 }
 
 /* Moves past what an event carries; false for what cannot be. A short one sets c->truncated. */
-static bool skip_body(struct dv_cursor *c, const struct log_family *family, uint32_t *ret_first)
+static bool skip_body(struct dv_cursor *c, const struct log_family *family, uint64_t *ret_first)
 {
 	uint64_t count;
 
@@ -100,6 +101,8 @@ static bool skip_body(struct dv_cursor *c, const struct log_family *family, uint
 	case SHAPE_FIXED:
 		if (family->bytes == 4)
 			*ret_first = take_be32(c);
+		else if (family->bytes == 8)
+			*ret_first = take_be64(c);
 		else
 			dv_cursor_take(c, family->bytes);
 		return true;
@@ -123,12 +126,27 @@ static bool skip_body(struct dv_cursor *c, const struct log_family *family, uint
 	return false;
 }
 
+/* How long nothing was executed: from the last clock read before to the last one read meanwhile. */
+struct idle {
+	uint64_t begin_ns, now_ns, longest_ns;
+};
+
+static void idle_clock(struct idle *idle, uint64_t now_ns)
+{
+	if (!idle->begin_ns)
+		idle->begin_ns = now_ns;
+	idle->now_ns = now_ns;
+	if (now_ns > idle->begin_ns && now_ns - idle->begin_ns > idle->longest_ns)
+		idle->longest_ns = now_ns - idle->begin_ns;
+}
+
 struct dv_error *dv_log_walk(const uint8_t *data, size_t len, dv_log_event_fn visit, void *context,
 			     struct dv_log_summary *ret)
 {
 	struct dv_log_summary sum = {.whole_bytes = DV_LOG_HEADER_BYTES};
 	struct dv_cursor c = dv_cursor_make(data, len);
 	uint64_t shutdown_icount = UINT64_MAX;
+	struct idle idle = {0};
 
 	sum.version = take_be32(&c);
 	dv_cursor_take(&c, 8);
@@ -142,15 +160,19 @@ struct dv_error *dv_log_walk(const uint8_t *data, size_t len, dv_log_event_fn vi
 		struct dv_log_event event = {.offset = sum.whole_bytes};
 		uint8_t byte = dv_cursor_u8(&c);
 		const struct log_family *family = family_of(byte);
-		uint32_t instructions = 0;
+		uint64_t first = 0;
 
-		if (!family || !skip_body(&c, family, &instructions))
+		if (!family || !skip_body(&c, family, &first))
 			return dv_error_new(DV_ERROR_FORMAT, "the log has no valid event (kind %u) at offset %llu",
 					    byte, (unsigned long long)event.offset);
 		if (c.truncated)
 			break;
-		if (family->kind == DV_LOG_INSTRUCTIONS)
-			sum.last_icount += instructions;
+		if (family->kind == DV_LOG_INSTRUCTIONS) {
+			sum.last_icount += first;
+			idle.begin_ns = first ? idle.now_ns : idle.begin_ns;
+		} else if (byte == LOG_CLOCK_VIRTUAL_RT) {
+			idle_clock(&idle, first);
+		}
 		if (family->kind == DV_LOG_SHUTDOWN && byte - family->first >= DV_SHUTDOWN_GUEST_SHUTDOWN)
 			shutdown_icount = sum.last_icount;
 		else if (family->kind == DV_LOG_CHECKPOINT && byte == LOG_RESET)
@@ -164,6 +186,7 @@ struct dv_error *dv_log_walk(const uint8_t *data, size_t len, dv_log_event_fn vi
 		if (visit && !visit(context, &event))
 			break;
 	}
+	sum.longest_idle_ns = idle.longest_ns;
 	sum.common_icount = shutdown_icount < sum.last_icount ? shutdown_icount : sum.last_icount;
 	*ret = sum;
 	return NULL;

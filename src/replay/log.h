@@ -59,6 +59,7 @@ struct dv_log_summary {
 	 * (upstream #2921) and stops the vCPU a little later, at another instruction each time.
 	 */
 	uint64_t common_icount;
+	uint64_t longest_idle_ns; /* of the host's time, in no instructions */
 	uint64_t whole_bytes; /* the file up to the end of its last whole event */
 	bool ended;	     /* the last event is the end of the log */
 	uint64_t digest;     /* of the whole_bytes, by dv_log_read(): tells a damaged file, not a forged one */

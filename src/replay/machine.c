@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "dv_config.h"
 #include "qemu/layers.h"
+#include "replay/watchdog.h"
 
 #define QMP_TIMEOUT_MS 20000
 #define START_TIMEOUT_MS 60000
@@ -277,8 +278,8 @@ static struct dv_error *quit_by_itself(struct dv_machine *m, struct dv_error *er
 struct dv_error *dv_machine_run_to_end(struct dv_machine *machine, dv_machine_progress_fn progress,
 				       void *context)
 {
-	uint64_t last = UINT64_MAX, icount = 0;
-	int still_ms = 0;
+	struct dv_watchdog dog = dv_watchdog_make(machine, DV_MACHINE_STUCK_MS);
+	uint64_t icount = 0;
 	bool ended = false;
 	char status[32] = "";
 
@@ -290,12 +291,12 @@ struct dv_error *dv_machine_run_to_end(struct dv_machine *machine, dv_machine_pr
 			ended = true; /* "paused": QEMU ran out of log */
 		if (progress && !progress(context, icount))
 			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
-		still_ms = icount == last ? still_ms + 500 : 0;
-		last = icount;
-		if (still_ms >= DV_MACHINE_STUCK_MS)
-			return dv_error_new(DV_ERROR_TIMEOUT,
-					    "the replay has been standing at icount %llu for %d s: it is stuck",
-					    (unsigned long long)icount, still_ms / 1000);
+		if (ended || !dv_watchdog_look(&dog, icount)) {
+			ended |= dv_watchdog_log_is_over(&dog, machine);
+			continue;
+		}
+		return dv_error_new(DV_ERROR_TIMEOUT, "the replay has been standing at icount %llu for %d s: it is stuck",
+				    (unsigned long long)icount, dog.still_ms / 1000);
 	}
 	return NULL;
 }

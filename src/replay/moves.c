@@ -3,18 +3,10 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include "base/map.h"
+#include "replay/watchdog.h"
 
 #define WAIT_MS 10 /* for an event of QEMU's, between two looks */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static struct dv_error *run_command(struct dv_machine *m, const struct dv_moves *moves, const char *command,
 				    json_t *arguments, json_t **ret)
@@ -55,8 +47,8 @@ struct dv_error *dv_machine_cont(struct dv_machine *machine)
 static struct dv_error *wait_still(struct dv_machine *m, const struct dv_moves *moves, uint64_t icount,
 				   uint64_t *ret_icount)
 {
-	uint64_t now, last = UINT64_MAX;
-	int64_t since_ms = now_ms();
+	struct dv_watchdog dog = dv_watchdog_make(m, moves->stuck_ms);
+	uint64_t now;
 	bool asked = false;
 	char status[32];
 
@@ -75,12 +67,9 @@ static struct dv_error *wait_still(struct dv_machine *m, const struct dv_moves *
 			return over ? dv_error_new(DV_ERROR_INVALID, "icount %" PRIu64 " lies behind the guest's power-off at %" PRIu64,
 						   icount, now) :
 				      dv_error_new(DV_ERROR_CANCELLED, "interrupted at icount %" PRIu64, now);
-		if (now != last)
-			since_ms = now_ms();
-		else if (now_ms() - since_ms > moves->stuck_ms)
+		if (dv_watchdog_look(&dog, now))
 			return dv_error_new(DV_ERROR_TIMEOUT, "the replay stands at icount %" PRIu64 " (%s) on the way to %" PRIu64
 					    ": it is stuck", now, status, icount);
-		last = now;
 		if (!asked && moves->go_on && !moves->go_on(moves->context, now)) {
 			DV_TRY(run_command(m, moves, "stop", NULL, NULL));
 			asked = true;

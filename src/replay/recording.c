@@ -92,6 +92,7 @@ static struct dv_error *alloc_recording(const char *folder, struct dv_recording 
 
 	if (!r)
 		return dv_error_no_memory();
+	r->longest_idle_ms = -1;
 	r->folder = realpath(folder, NULL);
 	r->folder_fd = r->folder ? open(r->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (r->folder_fd < 0) {
@@ -453,7 +454,7 @@ static const char *log_differs(const struct dv_recording *r, const struct dv_log
 	return NULL;
 }
 
-static struct dv_error *check_log(const struct dv_recording *r)
+static struct dv_error *check_log(struct dv_recording *r)
 {
 	_cleanup_free_ char *log = dv_recording_path(r, DV_QEMU_LOG);
 	struct dv_log_summary sum;
@@ -470,6 +471,8 @@ static struct dv_error *check_log(const struct dv_recording *r)
 		if (how)
 			err = dv_error_new(DV_ERROR_FORMAT, "%s: %s", log, how);
 	}
+	if (!err)
+		r->longest_idle_ms = (int64_t)(sum.longest_idle_ns / 1000000);
 	return dv_error_prefix(err, "nothing can be replayed with a log that is damaged (take it from a copy of the "
 				    "recording)");
 }

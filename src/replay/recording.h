@@ -23,6 +23,7 @@ struct dv_recording {
 	json_t *manifest;	   /* all of it, as kept in the file */
 	struct dv_qemu_plan *plan; /* from the manifest */
 	int folder_fd;		   /* holds the lock while recording */
+	int64_t longest_idle_ms;   /* what passed in no instructions, by the log; -1 before dv_recording_check() */
 	bool is_live;		   /* another process is recording into it now */
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/io.h"
 #include "base/thread.h"
+#include "replay/watchdog.h"
 #include "trace/status.h"
 
 /* How far behind its checkpoint a segment begins. */
@@ -82,8 +83,7 @@ struct segment {
 
 /* A QEMU that is waited for. */
 struct watched {
-	uint64_t icount; /* when last looked at */
-	unsigned still_ms;
+	struct dv_watchdog dog;
 	bool told_to_end;
 };
 
@@ -140,22 +140,21 @@ static struct dv_error *check_progress(struct segment *s, struct watched *w, uin
 {
 	uint64_t icount = dv_trace_status_get(&s->status->icount);
 
-	if (icount != w->icount || w->told_to_end)
-		w->still_ms = 0;
-	else
-		w->still_ms += WAIT_MS;
-	w->icount = *ret_icount = icount;
-	return w->still_ms < DV_MACHINE_STUCK_MS ? NULL :
-		dv_error_new(DV_ERROR_TIMEOUT, "the replay stands at icount %" PRIu64 ": it is stuck", icount);
+	*ret_icount = icount;
+	/* Who has told enough waits for the others. */
+	if (w->told_to_end || !dv_watchdog_look(&w->dog, icount))
+		return NULL;
+	return dv_error_new(DV_ERROR_TIMEOUT, "the replay stands at icount %" PRIu64 ": it is stuck", icount);
 }
 
 /* Until QEMU has ended: by itself with the guest, and of others when they have told all of their segment. The first
  * one's ends once it has read what all others have told. */
 static struct dv_error *watch(struct segment *s, struct dv_machine *machine)
 {
-	struct watched w = {.icount = UINT64_MAX};
+	struct watched w = {.dog = dv_watchdog_make(machine, DV_MACHINE_STUCK_MS)};
 	bool ended = false;
 
+	w.dog.patient = true; /* no event is told while the guest is idle, or in code without calls */
 	for (;;) {
 		uint64_t icount;
 
@@ -165,7 +164,7 @@ static struct dv_error *watch(struct segment *s, struct dv_machine *machine)
 		DV_TRY(check_progress(s, &w, &icount));
 		if (!on_progress(s, icount))
 			return dv_error_new(DV_ERROR_CANCELLED, "interrupted");
-		if (!w.told_to_end && dv_trace_status_get(&s->status->over)) {
+		if (!w.told_to_end && (dv_trace_status_get(&s->status->over) || dv_watchdog_log_is_over(&w.dog, machine))) {
 			w.told_to_end = true;
 			dv_process_terminate(&machine->process);
 		}

@@ -15,7 +15,11 @@
 
 unsigned dv_replay_stuck_ms(const struct dv_recording *recording)
 {
-	return strstr(recording->plan->icount, "sleep=off") ? STUCK_MS : STUCK_IDLE_MS;
+	int64_t idle_ms = recording->longest_idle_ms;
+
+	if (strstr(recording->plan->icount, "sleep=off"))
+		return STUCK_MS;
+	return idle_ms < 0 || idle_ms > (STUCK_IDLE_MS - STUCK_MS) / 2 ? STUCK_IDLE_MS : STUCK_MS + 2 * (unsigned)idle_ms;
 }
 
 static struct dv_error *open_replay(struct dv_replay *r)

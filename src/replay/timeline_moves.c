@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "replay/timeline_private.h"
+#include "replay/watchdog.h"
 
 #define WAIT_MS 20
 #define TELL_EVERY_MS 100 /* that the icount grows */
@@ -227,8 +228,9 @@ static struct dv_error *stop_at(struct dv_timeline *t, const char *answer, uint6
 /* Waits for the stop of a guest that was set going. */
 static struct dv_error *wait_stop(struct dv_timeline *t, const char **ret_answer, bool *ret_asked)
 {
-	int64_t looked_ms = timeline_ms(), moved_ms = looked_ms;
-	uint64_t icount, last = UINT64_MAX;
+	struct dv_watchdog dog = dv_watchdog_make(&t->replay.machine, t->replay.moves.stuck_ms);
+	int64_t looked_ms = timeline_ms();
+	uint64_t icount;
 	char status[32];
 
 	*ret_asked = false;
@@ -245,10 +247,7 @@ static struct dv_error *wait_stop(struct dv_timeline *t, const char **ret_answer
 		looked_ms = timeline_ms();
 		DV_TRY(dv_machine_where(&t->replay.machine, &icount, status));
 		tell_progress(t, icount);
-		if (icount != last)
-			moved_ms = looked_ms;
-		last = icount;
-		if (looked_ms - moved_ms > t->replay.moves.stuck_ms)
+		if (dv_watchdog_look(&dog, icount))
 			return dv_error_new(DV_ERROR_TIMEOUT, "the replay has been standing at icount %" PRIu64 " (%s): it is stuck",
 					    icount, status);
 	}

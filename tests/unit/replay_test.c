@@ -12,6 +12,7 @@
 #include "replay/qmp.h"
 #include "replay/recording.h"
 #include "replay/scratch.h"
+#include "replay/watchdog.h"
 #include "test.h"
 
 #define HEAD(v0, v1, v2, v3) v0, v1, v2, v3, 0, 0, 0, 0, 0, 0, 0, 0
@@ -60,6 +61,52 @@ TEST(log_is_walked)
 	CHECK_EQ(seen.events, 8);
 	CHECK_EQ(seen.interrupt_icount, 256);
 	CHECK_EQ(seen.async_offset, 27);
+}
+
+#define CLOCK(seconds) 29, 0, 0, 0, (uint8_t)((seconds) * 1000000000ull >> 32), (uint8_t)((seconds) * 1000000000ull >> 24), \
+	(uint8_t)((seconds) * 1000000000ull >> 16), (uint8_t)((seconds) * 1000000000ull >> 8), (uint8_t)((seconds) * 1000000000ull)
+#define INSTRUCTIONS 0, 0, 0, 0, 7
+
+TEST(log_says_how_long_nothing_ran)
+{
+	static const uint8_t log[] = {
+		VERSION, CLOCK(100), CLOCK(101), INSTRUCTIONS, CLOCK(103), CLOCK(106), INSTRUCTIONS, INSTRUCTIONS,
+		CLOCK(107), INSTRUCTIONS, CLOCK(106), CLOCK(110),
+	};
+	struct dv_log_summary sum;
+
+	CHECK_OK(dv_log_walk(log, sizeof(log), NULL, NULL, &sum));
+	CHECK_EQ(sum.longest_idle_ns, 5000000000);
+	CHECK_OK(dv_log_walk(whole_log, sizeof(whole_log), NULL, NULL, &sum));
+	CHECK_EQ(sum.longest_idle_ns, 0);
+}
+
+static bool is_stuck_after(unsigned seconds, unsigned cpu_percent, int64_t idle_ms, bool patient, uint64_t icounts)
+{
+	struct dv_recording recording = {.longest_idle_ms = idle_ms};
+	struct dv_machine machine = {.recording = &recording};
+	struct dv_watchdog dog = dv_watchdog_make(&machine, 10000);
+	bool stuck = false;
+
+	dog.patient = patient;
+	for (unsigned ms = 0; ms <= seconds * 1000 && !stuck; ms += 100)
+		stuck = dv_watchdog_see(&dog, ms < 500 ? ms : 500 + ms % icounts, 5000 + ms,
+					1000000000 + ms * cpu_percent * 10000ull);
+	return stuck;
+}
+
+TEST(a_watchdog_tells_idle_from_stuck)
+{
+	CHECK(!is_stuck_after(600, 0, 0, false, UINT32_MAX)); /* it goes on */
+	CHECK(!is_stuck_after(3, 0, 0, false, 1));
+	CHECK(is_stuck_after(5, 0, 0, false, 1));
+	CHECK(!is_stuck_after(6, 0, 2000, false, 1)); /* the guest once slept for 2 s */
+	CHECK(is_stuck_after(9, 0, 2000, false, 1));
+	CHECK(!is_stuck_after(9, 50, 0, false, 1)); /* it computes */
+	CHECK(is_stuck_after(12, 50, 0, false, 1));
+	CHECK(!is_stuck_after(9, 0, -1, false, 1)); /* the log is not known */
+	CHECK(!is_stuck_after(9, 0, 0, true, 1));
+	CHECK(is_stuck_after(12, 0, 0, true, 1));
 }
 
 TEST(log_cut_anywhere_ends_at_a_whole_event)
