@@ -285,6 +285,8 @@ DV_DEFINE_CLEANUP(struct dv_query_search, dv_query_search_destroy);
 
 /* How many slices match: in all, and on a track. And how many functions do. */
 uint64_t dv_query_search_count(const struct dv_query_search *s, uint32_t track_or_all);
+/* How many slices before id match: what number of the matches id is, from 0. Of all tracks. */
+uint64_t dv_query_search_rank(const struct dv_query_search *s, uint32_t id);
 uint32_t dv_query_search_functions(const struct dv_query_search *s);
 bool dv_query_search_matches(const struct dv_query_search *s, uint32_t function);
 /* Adds to counts[n] how many matching slices start in [from + n * bucket, from + (n + 1) * bucket). */

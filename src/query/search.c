@@ -7,11 +7,14 @@
 #include <string.h>
 #include "query/query_private.h"
 
+#define RANK_BLOCK 4096u
+
 struct dv_query_search {
 	const struct dv_query *q;
 	uint32_t functions;
 	uint64_t *counts;  /* by track */
 	uint64_t count;
+	uint64_t *before;  /* by block of RANK_BLOCK slices: matches in those before it */
 	uint64_t *matches; /* a bit per function */
 };
 
@@ -107,9 +110,17 @@ static void count_slices(struct dv_query_search *s)
 {
 	const struct columns *c = &s->q->c;
 
-	for (uint32_t id = 0; s->functions && id < c->n; id++) {
-		if (is_match(s->matches, slice_function(c, id)))
-			s->counts[c->track[id]]++;
+	for (uint32_t first = 0, b = 0; s->functions && first < c->n; b++) {
+		uint32_t end = c->n - first < RANK_BLOCK ? c->n : first + RANK_BLOCK;
+		uint64_t found = 0;
+
+		for (; first < end; first++) {
+			if (is_match(s->matches, slice_function(c, first))) {
+				s->counts[c->track[first]]++;
+				found++;
+			}
+		}
+		s->before[b + 1] = s->before[b] + found;
 	}
 	for (size_t t = 0; t < c->n_tracks; t++)
 		s->count += s->counts[t];
@@ -128,7 +139,8 @@ struct dv_error *dv_query_search_create(const struct dv_query *q, const char *pa
 	s->q = q;
 	s->matches = calloc(q->info.functions / 64 + 1, sizeof(*s->matches));
 	s->counts = calloc(q->c.n_tracks + 1, sizeof(*s->counts));
-	if (!s->matches || !s->counts)
+	s->before = calloc(q->c.n / RANK_BLOCK + 2, sizeof(*s->before));
+	if (!s->matches || !s->counts || !s->before)
 		return dv_error_no_memory();
 	find_functions(s, pattern, match_case);
 	count_slices(s);
@@ -142,6 +154,7 @@ void dv_query_search_destroy(struct dv_query_search *s)
 		return;
 	free(s->matches);
 	free(s->counts);
+	free(s->before);
 	free(s);
 }
 
@@ -150,6 +163,21 @@ uint64_t dv_query_search_count(const struct dv_query_search *s, uint32_t track_o
 	if (track_or_all == DV_QUERY_ALL_TRACKS)
 		return s->count;
 	return track_or_all < s->q->c.n_tracks ? s->counts[track_or_all] : 0;
+}
+
+uint64_t dv_query_search_rank(const struct dv_query_search *s, uint32_t id)
+{
+	const struct columns *c = &s->q->c;
+	uint64_t rank;
+
+	if (!s->functions)
+		return 0;
+	if (id > c->n)
+		id = c->n;
+	rank = s->before[id / RANK_BLOCK];
+	for (uint32_t i = id - id % RANK_BLOCK; i < id; i++)
+		rank += is_match(s->matches, slice_function(c, i));
+	return rank;
 }
 
 uint32_t dv_query_search_functions(const struct dv_query_search *s)

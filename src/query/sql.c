@@ -2,6 +2,7 @@
 /* Connections and statements. Nothing can be written but views and temporary tables in memory. */
 #include <string.h>
 #include <time.h>
+#include "query/suggest.h"
 #include "query/vtab.h"
 
 #define OPS_BETWEEN_LOOKS 2000 /* of SQLite's machine: some ten microseconds */
@@ -130,7 +131,8 @@ void dv_sql_interrupt(struct dv_sql *sql)
 	sqlite3_interrupt(sql->db);
 }
 
-static struct dv_error *sql_error(struct dv_sql *sql, int rc)
+/* statement: NULL while it runs. */
+static struct dv_error *sql_error(struct dv_sql *sql, int rc, const char *statement)
 {
 	if (rc == SQLITE_NOMEM)
 		return dv_error_no_memory();
@@ -138,6 +140,8 @@ static struct dv_error *sql_error(struct dv_sql *sql, int rc)
 		return dv_error_new(DV_ERROR_TIMEOUT, "the query ran longer than %g s", sql->timeout_ms / 1000.0);
 	if (rc == SQLITE_INTERRUPT)
 		return dv_error_new(DV_ERROR_CANCELLED, "the query was cancelled");
+	if (statement)
+		return suggest_error(sqlite3_errmsg(sql->db), statement);
 	return dv_error_new(DV_ERROR_INVALID, "%s", sqlite3_errmsg(sql->db));
 }
 
@@ -158,7 +162,7 @@ struct dv_error *dv_sql_prepare(struct dv_sql *sql, const char *text, struct dv_
 	if (rc) {
 		free(st);
 		sql->error_offset = sqlite3_error_offset(sql->db);
-		return sql_error(sql, rc);
+		return sql_error(sql, rc, text);
 	}
 	if (ret_tail)
 		*ret_tail = tail;
@@ -198,7 +202,7 @@ struct dv_error *dv_sql_step(struct dv_sql_statement *st, bool *ret_row)
 	}
 	rc = sqlite3_step(st->stmt);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return sql_error(sql, rc);
+		return sql_error(sql, rc, NULL);
 	*ret_row = rc == SQLITE_ROW;
 	return NULL;
 }
@@ -252,12 +256,12 @@ struct dv_error *dv_sql_bind_integer(struct dv_sql_statement *st, int index, int
 {
 	int rc = sqlite3_bind_int64(st->stmt, index, value);
 
-	return rc ? sql_error(st->sql, rc) : NULL;
+	return rc ? sql_error(st->sql, rc, NULL) : NULL;
 }
 
 struct dv_error *dv_sql_bind_text(struct dv_sql_statement *st, int index, const char *text)
 {
 	int rc = sqlite3_bind_text(st->stmt, index, text, -1, SQLITE_TRANSIENT);
 
-	return rc ? sql_error(st->sql, rc) : NULL;
+	return rc ? sql_error(st->sql, rc, NULL) : NULL;
 }

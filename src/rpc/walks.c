@@ -73,8 +73,11 @@ HANDLER(handle_search_next)
 		id = DV_QUERY_NONE;
 	else
 		err = walk(job, search, (uint32_t)track, id, forward, DV_QUERY_NONE, &id);
-	if (!err)
+	if (!err) {
 		*ret = slice_or_none(job->rpc->query, id);
+		if (id != DV_QUERY_NONE)
+			set_member(*ret, "index", json_integer((json_int_t)dv_query_search_rank(search->search, id)));
+	}
 	search_put(job->rpc, search);
 	return err;
 }

@@ -41,7 +41,7 @@ is file "$("$dejaview" query -f "$scratch/q.sql" "$trace")" '"a"
 "b"
 2'
 is stdin "$("$dejaview" query "$trace" <"$scratch/q.sql" | tail -n 1)" 2
-says 1 'no such column: bogus
+says 1 'no such column: bogus; there are those of the table dv_columns
 line 1: select bogus from slice
                ^' "$dejaview" query "$trace" 'select bogus from slice'
 says 1 'ran longer than' "$dejaview" query --timeout 0.05 "$trace" 'select count(*) from slice a, slice b, slice c'

@@ -35,6 +35,14 @@ async function stands(at) {
 		document.querySelector('.debug-bar .where .num')?.textContent.replace(/\D/g, '') === String(n) && !document.querySelector('.debug-bar .waiting'), at);
 	assert.equal(number(await page.locator('.where-replay').innerText()), at);
 }
+/** The thread that stands there is in sight, with its innermost call. */
+async function threadShown(at) {
+	const { utid, slices } = await ask(page, served, 'stackAt', { icount: at });
+	await page.waitForFunction(([thread, depth]) => {
+		const y = window.dejaview.timeline.laneY(thread, depth);
+		return y > 0 && y < document.querySelector('.canvases canvas').clientHeight;
+	}, [utid, slices.length - 1]);
+}
 const replayAt = async () => number(await page.locator('.where-replay').innerText());
 const terminal = () => page.evaluate(() => document.querySelector('.xterm-rows')?.innerText ?? '');
 /** Processes below the daemon. */
@@ -78,6 +86,20 @@ test('the terminal is the real gdb, and stands in the same function', async (t) 
 	await page.keyboard.type('info symbol $pc\n');
 	await page.waitForFunction(() => /vfs_read/.test(document.querySelector('.xterm-rows')?.innerText ?? ''));
 	assert.match(await terminal(), /vfs_read/);
+	// What is typed there moves the page, too, from wherever it looked.
+	const at = await where();
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('g');
+	await page.keyboard.type('5M');
+	await page.keyboard.press('Enter');
+	await page.waitForFunction((n) => window.dejaview.view.value.to < n, at);
+	await page.locator('.gdb-terminal').click();
+	await page.keyboard.type('stepi\n');
+	await stands(at + 1);
+	await page.waitForFunction((n) => window.dejaview.view.value.from <= n && window.dejaview.view.value.to > n, at);
+	await page.keyboard.type('reverse-stepi\n');
+	await stands(at);
+	await threadShown(at);
 });
 
 test('stack and registers are those of the place', async (t) => {
@@ -86,6 +108,8 @@ test('stack and registers are those of the place', async (t) => {
 	await page.getByRole('tab', { name: 'Stack', exact: true }).click();
 	await page.locator('.stack li').first().waitFor();
 	assert.match(await page.locator('.stack li').first().innerText(), /vfs_read/);
+	const calls = await sql(page, served, `select name from stack_at(${await where()}) order by depth desc`);
+	assert.deepEqual(await page.locator('.open-calls li').allInnerTexts(), calls.map(([name]) => name));
 	await page.getByRole('tab', { name: 'Registers' }).click();
 	const rip = page.locator('.variable', { hasText: /^rip|rip/ }).first();
 	await rip.waitFor();
@@ -100,6 +124,18 @@ test('one instruction on, and back', async (t) => {
 	await page.getByRole('button', { name: 'One instruction on' }).click();
 	await stands(at + 1);
 	await page.getByRole('button', { name: 'One instruction back' }).click();
+	await stands(at);
+	// Keys that come quicker than the guest are no errors.
+	for (let i = 0; i < 5; i++)
+		await page.keyboard.press('F9');
+	await page.waitForFunction((n) => !document.querySelector('.debug-bar .waiting') && Number(document.querySelector('.debug-bar .where .num').textContent.replace(/\D/g, '')) > n, at);
+	assert.equal(await page.locator('.notice').count(), 0, await page.locator('.notices').innerText());
+	await page.evaluate(() => document.querySelector('.scroller').focus());
+	await page.keyboard.press('g');
+	await page.keyboard.type(String(at));
+	await page.keyboard.press('Enter');
+	await page.waitForFunction((n) => document.querySelector('.axis .cursor')?.textContent.replace(/\D/g, '') === String(n), at);
+	await page.keyboard.press('h');
 	await stands(at);
 });
 
@@ -239,8 +275,8 @@ test('arguments on demand: of a call, of all in view, streamed, and cancelled', 
 	await page.locator('.calls').getByRole('button', { name: 'Cancel' }).click();
 	await page.locator('.calls').getByText('Cancelled.').waitFor();
 	await page.locator('.calls .waiting').waitFor({ state: 'detached' });
-	for (let i = 0; i < 100 && qemus() > before; i++)
-		await page.waitForTimeout(50);
+	for (let i = 0; i < 600 && qemus() > before; i++)
+		await page.waitForTimeout(100);
 	assert.equal(qemus(), before);
 	await page.keyboard.press('4');
 });
@@ -267,6 +303,7 @@ test('the start, the end, and a place on the ruler, each by its key; the bar mov
 	});
 	await page.keyboard.press('}');
 	await stands(r.to);
+	await threadShown(r.to);
 	const seen = await page.evaluate(() => {
 		cancelAnimationFrame(window.looking);
 		return window.seen;

@@ -113,12 +113,14 @@ test('a search counts all calls, goes from one to the next, and says so when the
 	const [[count]] = await sql(page, served, "select count(*) from slice where name glob 'vfs_rea?'");
 	assert.ok(count > 0);
 	await page.waitForFunction(() => /call/.test(document.querySelector('.found')?.textContent ?? ''));
-	assert.equal(number((await text('.found')).split('call')[0]), count);
+	const found = async () => (await text('.found')).split('call')[0].split(' of ').map(number);
+	assert.deepEqual(await found(), [1, count]);
 	const first = (await state(page)).selection.key;
 	const [[earliest]] = await sql(page, served, "select min(ts) from slice where name glob 'vfs_rea?'");
 	assert.equal(first.start, earliest);
 	await page.keyboard.press('n');
 	await page.waitForFunction((start) => window.dejaview.selection.value.key.start > start, first.start);
+	assert.deepEqual(await found(), [2, count]);
 	await page.keyboard.press('Shift+N');
 	await page.waitForFunction((start) => window.dejaview.selection.value.key.start === start, first.start);
 	await page.keyboard.press('/');
@@ -204,6 +206,26 @@ test('tracks are filtered by name, opened, pinned', async () => {
 	assert.ok((await page.locator('.heads-fixed .head.thread').boundingBox()).height > 100);
 	await page.locator('.heads-fixed').getByRole('button', { name: 'Pin gzip' }).click();
 	await page.locator('.heads-fixed .head.thread').waitFor({ state: 'detached' });
+	// Matches in the closed group are drawn on it: pixels of their colour along its lower edge.
+	const pink = () => page.evaluate(() => {
+		const canvas = document.querySelector('.canvases canvas');
+		const group = [...document.querySelectorAll('.head.group')].find((e) => e.textContent.includes('Kernel threads')).getBoundingClientRect();
+		const y = group.bottom - canvas.getBoundingClientRect().top - 3;
+		const copy = new OffscreenCanvas(canvas.width, 1).getContext('2d', { willReadFrequently: true });
+		copy.drawImage(canvas, 0, -Math.round(y));
+		const { data } = copy.getImageData(0, 0, canvas.width, 1);
+		return Array.from({ length: canvas.width }, (_, i) => i * 4).filter((i) => data[i] > 200 && data[i + 1] < 140 && data[i + 2] > 80).length;
+	});
+	assert.equal(await pink(), 0);
+	await page.keyboard.press('/');
+	await page.keyboard.type('kthread');
+	await page.keyboard.press('Enter');
+	await page.locator('.details h2').waitFor();
+	await page.keyboard.press('Shift+E');
+	await page.keyboard.press('0');
+	await settled(page);
+	assert.ok(await pink() > 0);
+	await calm();
 	await page.getByRole('button', { name: 'Open Kernel threads' }).click();
 	await page.locator('.head.thread', { hasText: 'kthreadd' }).waitFor();
 	await page.getByRole('button', { name: 'Close Kernel threads' }).click();
@@ -229,6 +251,23 @@ test('a drag on the ruler is an area: flame graph, table, callers and callees', 
 	await page.locator('.flame-canvas').click({ position: { x: 60, y: 117 } });
 	await page.getByRole('button', { name: 'Show all of it' }).click();
 	await page.getByRole('button', { name: 'Show all of it' }).waitFor({ state: 'detached' });
+});
+
+test('by keys: an area of what is in view, and of a call in its thread', async () => {
+	await calm();
+	await search('ksys_read');
+	const { key } = (await state(page)).selection;
+	await page.keyboard.press('f');
+	await page.keyboard.press('Shift+V');
+	await page.waitForFunction(() => window.dejaview.selection.value.kind === 'area');
+	const [[dur]] = await sql(page, served, `select dur from slice where ts = ${key.start} and depth = ${key.depth} and name = 'ksys_read'`);
+	assert.deepEqual((await state(page)).selection, { kind: 'area', span: { from: key.start, to: key.start + dur }, thread: key.utid });
+	await page.locator('.flame-canvas').waitFor();
+	await settled(page);
+	const { view } = (await state(page));
+	await page.keyboard.press('v');
+	await page.waitForFunction(() => window.dejaview.selection.value.thread === undefined);
+	assert.deepEqual((await state(page)).selection.span, { from: Math.floor(view.from), to: Math.ceil(view.to) });
 });
 
 test('the table and its sides say what SQL says', async () => {
@@ -352,6 +391,10 @@ test('SQL: rows, sorting, what went wrong, and a row shown on the timeline', asy
 	await page.keyboard.press('q');
 	await run('select nonsense from nowhere');
 	assert.match(await text('.sql .error-text'), /nowhere/);
+	assert.equal(await page.locator('.sql-main .bar-top [role=status]').innerText(), '');
+	assert.equal(await page.getByRole('button', { name: 'CSV', exact: true }).count(), 0);
+	await run('select nam from slice');
+	assert.match(await text('.sql .error-text'), /is it name\?/);
 	await page.getByRole('tab', { name: 'History' }).click();
 	assert.match(await text('.sql-list .past'), /vfs_read/);
 	await page.getByRole('tab', { name: 'Tables' }).click();

@@ -447,6 +447,7 @@ TEST(search)
 			continue;
 		CHECK_EQ(dv_query_search_next(search, DV_QUERY_ALL_TRACKS, id), i);
 		CHECK_EQ(dv_query_search_prev(search, s.track, i), i);
+		CHECK_EQ(dv_query_search_rank(search, i), n);
 		id = i + 1;
 		n++;
 	}
@@ -623,7 +624,14 @@ TEST(sql_errors_and_stopping)
 	bool row;
 
 	CHECK_OK(dv_sql_open(q, &sql));
-	CHECK_ERROR(dv_sql_prepare(sql, "select bogus from slice", &st, NULL), DV_ERROR_INVALID, "no such column: bogus");
+	CHECK_ERROR(dv_sql_prepare(sql, "select bogus from slice", &st, NULL), DV_ERROR_INVALID,
+		    "no such column: bogus; there are those of the table dv_columns");
+	CHECK_ERROR(dv_sql_prepare(sql, "select 1 from function_stat", &st, NULL), DV_ERROR_INVALID,
+		    "no such table: function_stat; is it function_stats?");
+	CHECK_ERROR(dv_sql_prepare(sql, "select 1 from quite_another_thing", &st, NULL), DV_ERROR_INVALID,
+		    "no such table: quite_another_thing; there are those of the table dv_tables");
+	CHECK_ERROR(dv_sql_prepare(sql, "select s.nam from slice s", &st, NULL), DV_ERROR_INVALID,
+		    "no such column: s.nam; is it name?");
 	CHECK_EQ(dv_sql_error_offset(sql), 7);
 	CHECK_OK(dv_sql_prepare(sql, "select * from callers('function_')", &st, NULL));
 	CHECK_ERROR(dv_sql_step(st, &row), DV_ERROR_INVALID,

@@ -394,7 +394,10 @@ export interface Methods {
       readonly direction: Direction;
       /** On this track alone. */ readonly track?: TrackId;
     };
-    readonly result: { readonly slice?: Slice; };
+    readonly result: {
+      readonly slice?: Slice;
+      /** How many matches come before it, on all tracks. */ readonly index?: number;
+    };
     readonly part: never;
     readonly frames: never;
   };

@@ -11,7 +11,7 @@ import { functionId, icount } from '../lib/types.ts';
 import type { Icount, ThreadId } from '../lib/types.ts';
 import { bounds, client, cursor, functions, goTo, search, selection, threadById } from '../state/app.ts';
 import { frame as frameSpan } from '../timeline/viewport.ts';
-import { toMatch } from '../state/walk.ts';
+import { selectView, toMatch } from '../state/walk.ts';
 import { Bar, Costs, Empty, ErrorText, Swatch, useAsk, Waiting } from './bits.tsx';
 import { Flame } from './Flame.tsx';
 import { VList } from './VList.tsx';
@@ -51,7 +51,7 @@ function Table({ stats }: { readonly stats: FunctionStatsFrame }): JSX.Element {
 				const fn = stats.function[i]!;
 				return (
 					<div class={`stats-row${picked.value === fn ? ' picked' : ''}`} role="row">
-						<span role="cell"><button type="button" class="link mono" onClick={() => (picked.value = fn)} onDblClick={() => {
+						<span role="cell"><button type="button" class="link mono" title={functions.get(fn)?.name ?? ''} onClick={() => (picked.value = fn)} onDblClick={() => {
 							search.value = functions.get(fn)?.name ?? '';
 							void toMatch('next');
 						}}><Swatch fn={fn} />{functions.get(fn)?.name ?? '…'}</button></span>
@@ -136,7 +136,7 @@ export function Area(): JSX.Element {
 		return (
 			<Empty title="No area is selected">
 				<p>Drag over the ruler or the tracks: what ran there is added up, as a flame graph and as a table. A drag within one thread's row takes that thread alone.</p>
-				<p class="row center"><button type="button" onClick={() => (selection.value = { kind: 'area', span: bounds.value, thread: undefined })}>The whole trace</button></p>
+				<p class="row center"><button type="button" onClick={selectView}>What is in view <kbd>V</kbd></button> <button type="button" onClick={() => (selection.value = { kind: 'area', span: bounds.value, thread: undefined })}>The whole trace</button></p>
 			</Empty>
 		);
 	}

@@ -8,14 +8,14 @@ import type { Methods, StackFrame, Variable, Write } from '../../../client/src/p
 import { isCancelled, RequestError } from '../../../client/src/client.ts';
 import { exact } from '../lib/format.ts';
 import { shown } from '../lib/keys.ts';
-import { icount } from '../lib/types.ts';
-import { bounds, breakpoints, can, client, drawerOpen, hello, here, replay, replayProgress, report, selection, tab, threadById, whereReplay } from '../state/app.ts';
+import { icount, kindNumber } from '../lib/types.ts';
+import { bounds, breakpoints, can, client, drawerOpen, hello, here, lit, replay, replayProgress, report, selection, tab, threadById, whereReplay } from '../state/app.ts';
 import { byId } from '../state/commands.ts';
 import { ask, debugAt, debugEnd, debugStart, interrupt, whyNoDebugger } from '../state/debug.ts';
 import { dark } from '../state/settings.ts';
 import { holdsMore, isAnonymous, memberOf } from '../lib/expressions.ts';
 import type { Parent } from '../lib/expressions.ts';
-import { At, Empty, ErrorText, useAsk, Waiting } from './bits.tsx';
+import { At, Empty, ErrorText, SliceLink, useAsk, Waiting } from './bits.tsx';
 import type { Loaded } from './bits.tsx';
 import { Source } from './Source.tsx';
 
@@ -99,6 +99,19 @@ const openNodes = signal<ReadonlySet<string>>(new Set());
 const useStack = (): Loaded<Methods['replay.stack']['result'] | undefined> =>
 	useAsk(replay.value.state === 'stopped' ? `s${whereReplay.value}` : undefined, (signal) => ask('replay.stack', { limit: 60 }, signal));
 
+/** gdb goes by debug information, or guesses; the trace saw each of these calls begin. */
+function OpenCalls(): JSX.Element | null {
+	const calls = [...lit.value].reverse();
+	if (calls.length === 0)
+		return null;
+	return (
+		<>
+			<h3>Calls open here, by the trace</h3>
+			<ol class="stack open-calls">{calls.map((s) => <li key={s.id}><SliceLink slice={s} kind={kindNumber(s.kind)} /></li>)}</ol>
+		</>
+	);
+}
+
 function Stack(): JSX.Element {
 	const at = whereReplay.value;
 	const state = replay.value.state;
@@ -115,6 +128,7 @@ function Stack(): JSX.Element {
 			{stack.error ? <ErrorText error={stack.error} /> : <ol class="stack">{(stack.value?.frames ?? []).map(row)}</ol>}
 			<h3>Locals</h3>
 			{locals.error ? <ErrorText error={locals.error} /> : locals.value && locals.value.variables.length === 0 ? <p class="dim">None are known: there is no debug information for this function.</p> : <Tree variables={locals.value?.variables ?? []} />}
+			<OpenCalls />
 		</div>
 	);
 }
@@ -316,7 +330,7 @@ export function Debugger(): JSX.Element {
 				<span class="sep" />
 				<Button id="debug-here" label="Here" disabled={here.value === undefined} /><Button id="debug-start" label="Start" /><Button id="debug-end" label="End" />
 				<span class="where" role="status">
-					{stateWords[status.state] ?? status.state} {status.icount !== undefined && <>at <b class="num">{exact(status.icount)}</b></>}
+					{idle ? '' : stateWords[status.state] ?? status.state} {status.icount !== undefined && <>at <b class="num">{exact(status.icount)}</b></>}
 					{status.utid !== undefined && <span class="dim"> in {threadById.value.get(status.utid)?.name}</span>}
 					{status.reason && <span class="dim"> · {status.reason}</span>}
 				</span>

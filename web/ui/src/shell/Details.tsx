@@ -8,7 +8,7 @@ import { kindNumber, kindWord } from '../lib/types.ts';
 import { bounds, can, client, detailSection as section, goTo, page, search, selection, selectSlice, sliceEnd, threadById } from '../state/app.ts';
 import { addMark } from '../state/marks.ts';
 import { debugAt, whyNoDebugger } from '../state/debug.ts';
-import { frameSelection, toMatch, toNeighbour } from '../state/walk.ts';
+import { frameSelection, selectCallArea, toMatch, toNeighbour } from '../state/walk.ts';
 import { copyText } from '../state/copy.ts';
 import { sqlToRun } from '../state/sql.ts';
 import { At, Bar, Costs, Empty, ErrorText, SliceLink, Swatch, useAsk } from './bits.tsx';
@@ -33,7 +33,7 @@ function Place({ d }: { readonly d: SliceDetails }): JSX.Element {
 			{line('Kind', s.kind === 'call' ? undefined : kindWord(s.kind))}
 			{line('From', <At at={s.start} />)}
 			{line('To', s.dur < 0 ? <span class="dim">never returned</span> : <At at={end as never} />)}
-			{line('Open', <span><span class="num">{exact(wall)}</span> instructions</span>)}
+			{line('Elapsed', <span title="From its begin to its end, time off the CPU included"><span class="num">{exact(wall)}</span> instructions</span>)}
 			{line('On CPU', <span title="Without what other threads ran meanwhile"><span class="num">{exact(s.cpu)}</span> <span class="dim">{percent(s.cpu, wall)}</span></span>)}
 			{line('Own', <span title="In itself, not in what it called"><span class="num">{exact(s.own)}</span> <span class="dim">{percent(s.own, s.cpu)}</span></span>)}
 			{d.args.map((a) => line(a.name, <span class="mono">{a.value}</span>))}
@@ -174,6 +174,7 @@ export function Details(): JSX.Element {
 					<button type="button" onClick={() => addMark(d.slice.start)}>Mark <kbd>M</kbd></button>
 					<button type="button" onClick={() => (search.value = d.function.name)}>Find all</button>
 					<button type="button" onClick={() => copyText()}>Copy <kbd>Y</kbd></button>
+					<button type="button" title="What ran in this call, as a flame graph and as a table" onClick={() => selectCallArea()}>Add up <kbd>Shift+V</kbd></button>
 				</p>
 				<Place d={d} />
 			</div>

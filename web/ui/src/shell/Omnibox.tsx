@@ -4,12 +4,12 @@ import { signal } from '@preact/signals';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { JSX } from 'preact';
 import { exact, parseCount, plural } from '../lib/format.ts';
-import { fuzzy } from '../lib/glob.ts';
+import { fuzzy, searchGlob } from '../lib/glob.ts';
 import { shown } from '../lib/keys.ts';
 import { icount } from '../lib/types.ts';
 import { bounds, cursor, functions, goTo, page, search, threads, view, selection, openThread, scrollTo } from '../state/app.ts';
 import { commands, omnibox } from '../state/commands.ts';
-import { toMatch } from '../state/walk.ts';
+import { matchAt, toMatch } from '../state/walk.ts';
 import { reveal } from '../timeline/viewport.ts';
 import { timeline } from './Stage.tsx';
 import { sqlToRun } from '../state/sql.ts';
@@ -125,6 +125,9 @@ export function Omnibox(): JSX.Element {
 	};
 	const total = timeline.current?.feed.total.value;
 	const waiting = known !== '' && !total;
+	const s = selection.value;
+	const match = matchAt.value;
+	const nth = s?.kind === 'slice' && s.slice && match?.id === s.slice.id && match.glob === searchGlob(known) ? match.index : undefined;
 	return (
 		<div class={`omnibox${focused.value ? ' open' : ''}`}>
 			<svg class="glass" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true"><circle cx="7" cy="7" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6" /><path d="M10.5 10.5 14 14" stroke="currentColor" stroke-width="1.6" /></svg>
@@ -142,7 +145,7 @@ export function Omnibox(): JSX.Element {
 				onBlur={() => (focused.value = false)} onKeyDown={keys} />
 			{known !== '' && !focused.value && (
 				<span class="found" role="status">
-					{waiting ? 'searching…' : total!.matches === 0 ? 'nothing found' : plural(total!.matches, 'call')}
+					{waiting ? 'searching…' : total!.matches === 0 ? 'nothing found' : nth === undefined ? plural(total!.matches, 'call') : `${exact(nth + 1)} of ${plural(total!.matches, 'call')}`}
 					<button type="button" aria-label="Previous match" title="Previous match (Shift+N)" onClick={() => toMatch('previous')}>‹</button>
 					<button type="button" aria-label="Next match" title="Next match (N)" onClick={() => toMatch('next')}>›</button>
 					<button type="button" aria-label="Clear the search" title="Clear (Esc)" onClick={() => (search.value = '')}>×</button>

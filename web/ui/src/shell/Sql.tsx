@@ -64,6 +64,10 @@ function Rows({ result }: { readonly result: Result }): JSX.Element {
 			most = Math.max(most, cellText(result.rows[i]![c]!).length);
 		return Math.min(60, most) * 7.6 + 22;
 	}), [result]);
+	const numbers = useMemo(() => result.columns.map((_, c) => {
+		const first = result.rows.find((row) => row[c] !== null)?.[c];
+		return typeof first === 'number';
+	}), [result]);
 	const canShow = result.columns.includes('ts') || result.columns.includes('icount');
 	const grid = { gridTemplateColumns: `${canShow ? '34px ' : ''}${widths.map((w) => `${Math.round(w)}px`).join(' ')}`, width: `${Math.round(widths.reduce((a, b) => a + b, canShow ? 34 : 0))}px` };
 	return (
@@ -72,7 +76,7 @@ function Rows({ result }: { readonly result: Result }): JSX.Element {
 				<div class="sql-head sql-row" role="row" style={grid}>
 					{canShow && <span role="columnheader" aria-label="Show" />}
 					{result.columns.map((name, c) => (
-						<span role="columnheader" key={c} aria-sort={s?.column === c ? (s.up ? 'ascending' : 'descending') : 'none'}>
+						<span role="columnheader" key={c} class={numbers[c] ? 'r' : ''} aria-sort={s?.column === c ? (s.up ? 'ascending' : 'descending') : 'none'}>
 							<button type="button" title={name} onClick={() => (sort.value = { column: c, up: s?.column === c ? !s.up : false })}>{name}{s?.column === c ? (s.up ? ' ↑' : ' ↓') : ''}</button>
 						</span>
 					))}

@@ -10,7 +10,7 @@ import {
 } from './debug.ts';
 import { addMark } from './marks.ts';
 import { change, settings } from './settings.ts';
-import { frameSelection, toChild, toMatch, toNeighbour, toParent, toSibling } from './walk.ts';
+import { frameSelection, selectCallArea, selectView, toChild, toMatch, toNeighbour, toParent, toSibling } from './walk.ts';
 import { reveal } from '../timeline/viewport.ts';
 
 export interface Command {
@@ -120,6 +120,9 @@ export const commands: readonly Command[] = [
 	c('Calls', 'arguments', 'Its arguments, by replaying', ['R'], fetchThis),
 	c('Calls', 'arguments-in-view', 'Arguments of all its calls in view', ['Shift+R'], fetchInView),
 	c('Calls', 'copy', 'Copy the selection as text', ['Y', 'Ctrl+C'], copyText),
+
+	c('Area', 'area-view', 'Add up what is in view', ['V'], selectView),
+	c('Area', 'area-call', 'Add up the selected call, or thread', ['Shift+V'], selectCallArea),
 
 	c('Marks', 'mark', 'Mark this place', ['M'], () => {
 		const at = here.value;

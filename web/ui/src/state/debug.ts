@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The replay as buttons and keys see it. All clients share one; where it stands comes back as events.
-import { batch, effect } from '@preact/signals';
+import { batch, effect, signal } from '@preact/signals';
 import type { MethodName, Methods, Progress, ReplayStatus } from '../../../client/src/protocol.ts';
 import { isCancelled } from '../../../client/src/client.ts';
 import {
-	bounds, can, client, drawerOpen, goTo, hello, here, lit, notify, replay, replayProgress, replayTarget, report, tab, view, whereReplay,
+	bounds, can, client, drawerOpen, goTo, hello, here, lit, notify, openThread, replay, replayProgress, replayTarget, report,
+	scrollTo, tab, view, whereReplay,
 } from './app.ts';
 import { reveal } from '../timeline/viewport.ts';
 import { icount } from '../lib/types.ts';
-import type { Icount } from '../lib/types.ts';
+import type { Icount, ThreadId } from '../lib/types.ts';
 
 let running: AbortController | undefined;
 
@@ -33,6 +34,9 @@ async function move<M extends Moving>(method: M, params: Methods[M]['params'], w
 		notify('error', 'There is no debugger here.', why);
 		return;
 	}
+	// A key that is held steps when the step before is done; who goes to a place does not wait.
+	if (running && target === undefined)
+		return;
 	running?.abort();
 	const controller = (running = new AbortController());
 	batch(() => {
@@ -46,10 +50,10 @@ async function move<M extends Moving>(method: M, params: Methods[M]['params'], w
 		});
 		arrived(status as ReplayStatus);
 	} catch (error) {
-		if (isCancelled(error))
-			notify('info', 'Cancelled.');
-		else
+		if (!isCancelled(error))
 			report(what, error);
+		else if (running === controller)
+			notify('info', 'Cancelled.');
 	} finally {
 		if (running === controller) {
 			running = undefined;
@@ -63,8 +67,6 @@ async function move<M extends Moving>(method: M, params: Methods[M]['params'], w
 
 function arrived(status: ReplayStatus): void {
 	replay.value = status;
-	if (status.icount !== undefined)
-		goTo(reveal(view.value, status.icount, bounds.value));
 	if (status.message)
 		notify('info', status.message);
 }
@@ -139,9 +141,52 @@ function followSeek(): void {
 	});
 }
 
+/** Where the page has followed the replay to, or found it when it was opened. */
+let followed: Icount | undefined;
+const toShow = signal<Icount | undefined>(undefined);
+/** Where `lit` is of. */
+const litAt = signal<{ readonly at: Icount; readonly thread: ThreadId | undefined } | undefined>(undefined);
+
+/** A replay that stood there before this page did: what the page shows stays. */
+export function foundReplay(status: ReplayStatus): void {
+	followed = status.icount;
+	replay.value = status;
+}
+
+/** Whoever moved it, a button here, gdb's terminal or an editor: where the guest stands is shown. */
+function followGuest(): void {
+	effect(() => {
+		const { state, icount: at } = replay.value;
+		if (state === 'closed')
+			followed = undefined;
+		// A seek stops here and there on its way.
+		if (state !== 'stopped' || at === undefined || at === followed || replayProgress.value)
+			return;
+		followed = at;
+		toShow.value = at;
+		goTo(reveal(view.peek(), at, bounds.peek()));
+	});
+}
+
+/** And the thread that stands there, once it is known what is open in it. */
+function followThread(): void {
+	effect(() => {
+		const there = litAt.value;
+		if (there === undefined || there.at !== toShow.value)
+			return;
+		toShow.value = undefined;
+		if (there.thread === undefined)
+			return;
+		openThread(there.thread);
+		scrollTo.lane(there.thread, Math.max(0, lit.peek().length - 1));
+	});
+}
+
 /** Keeps the slices that are open where the replay stands. */
 export function followReplay(): void {
 	followSeek();
+	followGuest();
+	followThread();
 	let last: number | undefined;
 	let controller = new AbortController();
 	effect(() => {
@@ -155,7 +200,10 @@ export function followReplay(): void {
 			return;
 		}
 		const mine = (controller = new AbortController());
-		client.request('stackAt', { icount: at }, { signal: mine.signal }).then((answer) => (lit.value = answer.slices),
+		client.request('stackAt', { icount: at }, { signal: mine.signal }).then((answer) => batch(() => {
+			lit.value = answer.slices;
+			litAt.value = { at, thread: answer.utid };
+		}),
 			(error: unknown) => report('What is open at the replay\'s place could not be read', error));
 	});
 }

@@ -10,6 +10,7 @@ import {
 	report, sched, search, selection, selectSlice, tab, threads, view,
 } from './app.ts';
 import type { AppThread, Tab } from './app.ts';
+import { foundReplay } from './debug.ts';
 import { loadMarks, takeMarks } from './marks.ts';
 import { read, write } from './urlstate.ts';
 import type { UrlState } from './urlstate.ts';
@@ -101,7 +102,7 @@ async function loadTrace(): Promise<void> {
 	try {
 		await loadSched(signal);
 		if ((hello.value?.capabilities ?? []).includes('replay.state'))
-			replay.value = await client.request('replay.state', {}, { signal });
+			foundReplay(await client.request('replay.state', {}, { signal }));
 		await functions.loadAll(signal);
 	} catch (error) {
 		report('Not all of the trace could be read', error);

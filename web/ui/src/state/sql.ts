@@ -63,6 +63,7 @@ export async function runSql(text: string): Promise<void> {
 		sqlResult.value = { sql, columns, rows, truncated: answer.truncated, seconds: answer.seconds };
 		change({ history: [sql, ...settings.value.history.filter((h) => h !== sql)].slice(0, 100) });
 	} catch (error) {
+		sqlResult.value = undefined;
 		if (isCancelled(error))
 			sqlError.value = new RequestError('cancelled', 'Cancelled.');
 		else if (error instanceof RequestError)

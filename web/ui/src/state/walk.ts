@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // From one slice to another: to its caller, into it, to the next call of the function, to the next match.
+import { batch, signal } from '@preact/signals';
 import type { Direction, Slice } from '../../../client/src/protocol.ts';
 import { icount, sliceId } from '../lib/types.ts';
+import type { ThreadId } from '../lib/types.ts';
 import { searchGlob } from '../lib/glob.ts';
-import { bounds, client, goTo, here, notify, report, search, selection, selectSlice, sliceSpan, view } from './app.ts';
+import {
+	bounds, client, drawerOpen, goTo, here, notify, page, report, search, selection, selectSlice, sliceSpan, tab, threadOf, view,
+} from './app.ts';
 import { frame } from '../timeline/viewport.ts';
+import type { Span } from '../timeline/viewport.ts';
 
 /** The selected slice with its row; asks for it when only its key is known. */
 export async function selected(): Promise<Slice | undefined> {
@@ -15,6 +20,9 @@ export async function selected(): Promise<Slice | undefined> {
 		return s.slice;
 	return (await client.request('slice', { key: s.key })).slice;
 }
+
+/** What number of the matches the page has come to, from 0: of this search, and of this slice. */
+export const matchAt = signal<{ readonly glob: string; readonly id: number; readonly index: number } | undefined>(undefined);
 
 let busy = false;
 /** One step at a time: a key that is held does not pile up requests. */
@@ -76,22 +84,50 @@ export async function toMatch(direction: Direction): Promise<void> {
 		const from = await selected();
 		const middle = Math.max(bounds.value.from, (view.value.from + view.value.to) / 2);
 		const place = from ? { icount: from.start, id: from.id } : { icount: here.value ?? icount(direction === 'next' ? Math.max(0, view.value.from) : middle) };
-		let { slice } = await client.request('searchNext', { glob, direction, ...place });
+		let { slice, index } = await client.request('searchNext', { glob, direction, ...place });
 		if (!slice) {
 			const end = icount(direction === 'next' ? bounds.value.from : bounds.value.to);
-			slice = (await client.request('searchNext', { glob, direction, icount: end })).slice;
+			({ slice, index } = await client.request('searchNext', { glob, direction, icount: end }));
 			if (slice)
 				notify('info', direction === 'next' ? 'From the beginning again.' : 'From the end again.');
 		}
-		if (slice)
+		if (slice) {
+			matchAt.value = index === undefined ? undefined : { glob, id: slice.id, index };
 			selectSlice(slice);
-		else
+		} else
 			notify('info', `Nothing that was called fits ${glob}.`);
 	} catch (error) {
 		report('The search failed', error);
 	} finally {
 		busy = false;
 	}
+}
+
+export function selectArea(span: Span, thread: ThreadId | undefined): void {
+	const all = bounds.value;
+	const from = Math.max(all.from, Math.floor(span.from));
+	batch(() => {
+		selection.value = { kind: 'area', span: { from, to: Math.max(from + 1, Math.min(all.to, Math.ceil(span.to))) }, thread };
+		tab.value = 'area';
+		drawerOpen.value = true;
+		page.value = 'timeline';
+	});
+}
+
+export const selectView = (): void => selectArea(view.value, undefined);
+
+/** What ran in the selected call, or thread: as an area of that thread alone. */
+export async function selectCallArea(): Promise<void> {
+	const s = selection.value;
+	if (s?.kind === 'thread') {
+		selectArea(bounds.value, s.thread);
+		return;
+	}
+	const slice = await selected().catch(() => undefined);
+	if (slice)
+		selectArea(sliceSpan(slice), threadOf(slice));
+	else
+		notify('info', 'Select a call or a thread first.');
 }
 
 export async function frameSelection(): Promise<void> {

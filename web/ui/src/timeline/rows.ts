@@ -90,6 +90,8 @@ export class RowPainter {
 			if (h > 0.05)
 				ctx.fillRect(px, y + 4 + most - Math.max(1, h), 1, Math.max(1, h));
 		}
+		if (searchGlob(scene.search) !== '')
+			this.matches(ctx, row.threads.flatMap((t) => (t as AppThread).track ?? []), y + row.height, scene);
 	}
 
 	private busy(spells: Spells, ids: readonly number[], view: Span, width: number): Float32Array {
@@ -136,8 +138,9 @@ export class RowPainter {
 		}, look, scene.dpr);
 		this.dim(ctx, row, y, scene);
 		this.lanes.finish(ctx, palette);
+		// Of a row that reaches below the picture, at the picture's edge.
 		if (searching)
-			this.matches(ctx, row, thread.track, y, scene);
+			this.matches(ctx, [thread.track], Math.min(y + row.height, clip.bottom), scene);
 	}
 
 	/** Pales what was on the stack while the thread was off the CPU. */
@@ -174,21 +177,23 @@ export class RowPainter {
 		}
 	}
 
-	private matches(ctx: CanvasRenderingContext2D, row: ThreadRow, track: number, y: number, scene: Scene): void {
+	private matches(ctx: CanvasRenderingContext2D, tracks: readonly number[], bottom: number, scene: Scene): void {
 		const matches = this.feed.matchesFor(scene.view, scene.width);
-		const on = matches?.tracks.get(track);
-		if (!matches || !on)
+		if (!matches)
 			return;
 		const scale = scene.width / length(scene.view);
 		const size = Math.max(1.5, matches.bucket * scale);
 		ctx.fillStyle = scene.palette.match;
-		let last = -1;
-		for (let i = 0; i < on.at.length; i++) {
-			const x = Math.round((matches.from + on.at[i]! * matches.bucket - scene.view.from) * scale);
-			if (x === last || x < -size || x > scene.width)
-				continue;
-			ctx.fillRect(x, y + row.height - 4, size > 40 ? 2 : size, 4);
-			last = x;
+		for (const track of tracks) {
+			const at = matches.tracks.get(track)?.at ?? [];
+			let last = -1;
+			for (let i = 0; i < at.length; i++) {
+				const x = Math.round((matches.from + at[i]! * matches.bucket - scene.view.from) * scale);
+				if (x === last || x < -size || x > scene.width)
+					continue;
+				ctx.fillRect(x, bottom - 4, size > 40 ? 2 : size, 4);
+				last = x;
+			}
 		}
 	}
 }

@@ -17,7 +17,9 @@ export function windowFor(view: Span, bounds: Span): Span {
 	const grid = size / 4;
 	const from = Math.floor((view.from - length(view) * 0.2) / grid) * grid;
 	const to = Math.ceil((view.to + length(view) * 0.2) / grid) * grid;
-	return { from: Math.max(bounds.from, from), to: Math.min(bounds.to, to) };
+	// Nothing of a view that lies beside the trace.
+	const first = Math.max(bounds.from, from);
+	return { from: first, to: Math.max(first, Math.min(bounds.to, to)) };
 }
 
 export const clip = (a: Span, b: Span): Span => ({ from: Math.max(a.from, b.from), to: Math.min(a.to, b.to) });
