@@ -39,16 +39,6 @@ static struct dv_error *find_layouts(struct dv_modules_layout *l, const struct d
 	return dv_btf_member(btf, "module_layout", "text_size", &l->text_bytes);
 }
 
-static struct dv_error *find_notes(struct dv_modules_layout *l, const struct dv_btf *btf)
-{
-	DV_TRY(dv_btf_member(btf, "module", "notes_attrs", &l->notes_attrs));
-	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "notes", &l->notes_count));
-	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "attrs", &l->notes));
-	DV_TRY(dv_btf_member(btf, "bin_attribute", "size", &l->note_bytes));
-	DV_TRY(dv_btf_member(btf, "bin_attribute", "private", &l->note_vaddr));
-	return dv_btf_struct_size(btf, "bin_attribute", &l->note_attr_bytes);
-}
-
 static bool has(struct dv_error *err)
 {
 	bool none = err != NULL;
@@ -57,14 +47,33 @@ static bool has(struct dv_error *err)
 	return !none;
 }
 
+static struct dv_error *find_notes(struct dv_modules_layout *l, const struct dv_btf *btf)
+{
+	DV_TRY(dv_btf_member(btf, "module", "notes_attrs", &l->notes_attrs));
+	DV_TRY(dv_btf_member(btf, "bin_attribute", "size", &l->note_bytes));
+	DV_TRY(dv_btf_member(btf, "bin_attribute", "private", &l->note_vaddr));
+	l->has_note_list = has(dv_btf_member(btf, "module_notes_attrs", "grp.bin_attrs", &l->note_list));
+	if (l->has_note_list)
+		return NULL;
+	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "notes", &l->notes_count));
+	DV_TRY(dv_btf_member(btf, "module_notes_attrs", "attrs", &l->notes));
+	return dv_btf_struct_size(btf, "bin_attribute", &l->note_attr_bytes);
+}
+
 struct dv_error *dv_modules_init(struct dv_modules_layout *ret, const struct dv_kernel *kernel)
 {
 	const struct dv_btf *btf = dv_kernel_btf(kernel);
-	struct dv_modules_layout l = {0};
 
 	if (!btf)
 		return dv_error_new(DV_ERROR_UNSUPPORTED,
 				    "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF): modules cannot be read");
+	return dv_modules_init_btf(ret, btf);
+}
+
+struct dv_error *dv_modules_init_btf(struct dv_modules_layout *ret, const struct dv_btf *btf)
+{
+	struct dv_modules_layout l = {0};
+
 	DV_TRY(dv_btf_member(btf, "module", "list", &l.list));
 	DV_TRY(dv_btf_member(btf, "module", "name", &l.name));
 	DV_TRY(dv_btf_member(btf, "module", "kallsyms", &l.kallsyms));
@@ -167,12 +176,25 @@ static bool read_note(const struct dv_modules_layout *l, const struct dv_guest_m
 	return true;
 }
 
+/* The attribute of the ith section of notes; false: there is none. */
+static bool note_at(const struct dv_modules_layout *l, const struct dv_guest_memory *memory, uint64_t attrs, uint32_t i,
+		    uint64_t *ret)
+{
+	uint64_t list;
+	uint32_t count;
+
+	if (l->has_note_list)
+		return dv_guest_read_u64(memory, attrs + l->note_list.offset_bytes, &list) && list &&
+		       dv_guest_read_u64(memory, list + i * sizeof(uint64_t), ret) && *ret;
+	*ret = attrs + l->notes.offset_bytes + (uint64_t)i * l->note_attr_bytes;
+	return dv_guest_read_u32(memory, attrs + l->notes_count.offset_bytes, &count) && i < count;
+}
+
 static void read_build_id(const struct dv_modules_layout *l, const struct dv_guest_memory *memory, uint64_t module,
 			  char ret[DV_MODULE_BUILD_ID_CHARS])
 {
 	uint8_t id[BUILD_ID_BYTES], none[BUILD_ID_BYTES] = {0};
-	uint64_t attrs;
-	uint32_t count;
+	uint64_t attrs, note;
 
 	if (l->has_build_id && dv_guest_read(memory, module + l->build_id.offset_bytes, id, sizeof(id)) &&
 	    memcmp(id, none, sizeof(id))) {
@@ -180,11 +202,10 @@ static void read_build_id(const struct dv_modules_layout *l, const struct dv_gue
 			snprintf(ret + 2 * i, 3, "%02x", id[i]);
 		return;
 	}
-	if (!l->has_notes || !dv_guest_read_u64(memory, module + l->notes_attrs.offset_bytes, &attrs) || !attrs ||
-	    !dv_guest_read_u32(memory, attrs + l->notes_count.offset_bytes, &count))
+	if (!l->has_notes || !dv_guest_read_u64(memory, module + l->notes_attrs.offset_bytes, &attrs) || !attrs)
 		return;
-	for (uint32_t i = 0; i < count && i < MAX_NOTES; i++) {
-		if (read_note(l, memory, attrs + l->notes.offset_bytes + i * l->note_attr_bytes, ret))
+	for (uint32_t i = 0; i < MAX_NOTES && note_at(l, memory, attrs, i, &note); i++) {
+		if (read_note(l, memory, note, ret))
 			return;
 	}
 }

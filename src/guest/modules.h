@@ -17,10 +17,14 @@ struct dv_modules_layout {
 	uint32_t mem_bytes; /* of one element of mem[] */
 	struct dv_btf_member core, init; /* mem[MOD_TEXT] and mem[MOD_INIT_TEXT], or the layouts */
 	struct dv_btf_member base, text_bytes; /* in one of those */
-	/* The build id is kept with CONFIG_STACKTRACE_BUILD_ID, else among the notes that sysfs shows. */
+	/* The build id is kept with CONFIG_STACKTRACE_BUILD_ID, else among the notes that sysfs shows
+	 * (kernel/module/sysfs.c). */
 	bool has_build_id, has_notes;
 	struct dv_btf_member build_id;
-	struct dv_btf_member notes_attrs, notes_count, notes, note_bytes, note_vaddr;
+	struct dv_btf_member notes_attrs, note_bytes, note_vaddr;
+	/* Since 6.14 a list of pointers to the notes' attributes; before it an array of them and their count. */
+	bool has_note_list;
+	struct dv_btf_member note_list, notes_count, notes;
 	uint32_t note_attr_bytes; /* of one element of notes[] */
 };
 
@@ -42,6 +46,8 @@ struct dv_module {
 
 /* Errors: DV_ERROR_UNSUPPORTED without BTF or modules, DV_ERROR_NOT_FOUND for a member. */
 struct dv_error *dv_modules_init(struct dv_modules_layout *layout, const struct dv_kernel *kernel);
+/* The same by BTF alone. */
+struct dv_error *dv_modules_init_btf(struct dv_modules_layout *layout, const struct dv_btf *btf);
 
 /* Reads a module between its relocation and its init function. Without symbols when they are not mapped.
  * False when memory is not mapped or does not look like a module. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Facts about mappings and modules, in a guest that is a byte array. */
+#include <bpf/btf.h>
 #include <elf.h>
 #include <stdlib.h>
 #include "base/buf.h"
@@ -331,4 +332,137 @@ TEST(a_module_without_a_readable_table_has_no_names)
 	dv_module_deinit(&m);
 	put64(0x100 + 96, 0x1000); /* no address of the kernel's */
 	CHECK(!dv_modules_read(&before_6_4, &memory, BASE + 0x100, &m));
+}
+
+/* ---- build ids among the notes, in both shapes of Linux, by BTF that is put together here ---- */
+
+struct field {
+	const char *name, *type; /* a struct of the table, "int", or a pointer */
+	uint32_t offset_bytes;
+};
+
+struct composite {
+	const char *name;
+	uint32_t bytes;
+	struct field fields[10];
+};
+
+/* Neighbours that nobody asks for are left out. */
+static const struct composite common[] = {
+	{"list_head", 16, {{"next", "pointer", 0}}},
+	{"module_layout", 32, {{"base", "pointer", 0}, {"text_size", "int", 12}}},
+	{"mod_kallsyms", 32, {{"symtab", "pointer", 0}, {"num_symtab", "int", 8}, {"strtab", "pointer", 16}}},
+	{"bin_attribute", 64, {{"size", "pointer", 16}, {"private", "pointer", 24}}},
+	{"attribute_group", 40, {{"name", "pointer", 0}, {"bin_attrs", "pointer", 24}}},
+};
+static const struct composite until_6_13 = {
+	"module_notes_attrs", 16, {{"dir", "pointer", 0}, {"notes", "int", 8}, {"attrs", "bin_attribute", 16}}};
+static const struct composite since_6_14 = {
+	"module_notes_attrs", 40, {{"grp", "attribute_group", 0}, {"attrs", "bin_attribute", 40}}};
+static const struct composite another = {"module_notes_attrs", 16, {{"xarray", "pointer", 0}}};
+static const struct composite module = {
+	"module", 512, {{"list", "list_head", 8}, {"name", "pointer", 24}, {"kallsyms", "pointer", 80},
+			{"core_layout", "module_layout", 96}, {"init_layout", "module_layout", 128},
+			{"notes_attrs", "pointer", 168}}};
+
+static void add_composite(struct btf *btf, const struct composite *c)
+{
+	CHECK(btf__add_struct(btf, c->name, c->bytes) > 0);
+	for (const struct field *f = c->fields; f->name; f++) {
+		int type = !strcmp(f->type, "int")     ? 1 :
+			   !strcmp(f->type, "pointer") ? 2 : btf__find_by_name_kind(btf, f->type, BTF_KIND_STRUCT);
+
+		CHECK(type > 0);
+		CHECK(!btf__add_field(btf, f->name, type, f->offset_bytes * 8, 0));
+	}
+}
+
+static struct dv_modules_layout layout_of(const struct composite *notes)
+{
+	struct btf *made = btf__new_empty();
+	struct dv_modules_layout l;
+	struct dv_btf *btf;
+	const void *raw;
+	uint32_t len;
+
+	CHECK(made && btf__add_int(made, "int", 4, BTF_INT_SIGNED) == 1 && btf__add_ptr(made, 1) == 2);
+	for (size_t i = 0; i < DV_ARRAY_SIZE(common); i++)
+		add_composite(made, &common[i]);
+	add_composite(made, notes);
+	add_composite(made, &module);
+	raw = btf__raw_data(made, &len);
+	CHECK_OK(dv_btf_create(raw, len, &btf));
+	CHECK_OK(dv_modules_init_btf(&l, btf));
+	dv_btf_destroy(btf);
+	btf__free(made);
+	return l;
+}
+
+enum { ATTRS = 0x3100, LIST = 0x3300, NOTE = 0x3400, FAR = 0x3600 };
+
+static const uint8_t note_of_linux[] = {6, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 'L', 'i', 'n', 'u', 'x', 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t note_of_gnu[] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+				      10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20};
+
+static void put_attribute(uint64_t at, const uint8_t *note, size_t note_bytes)
+{
+	memcpy(bytes + at + 0x100, note, note_bytes);
+	put64(at + 16, note_bytes);
+	put64(at + 24, BASE + at + 0x100);
+}
+
+static void check_build_id(const struct dv_modules_layout *l, const char *want)
+{
+	struct dv_module m;
+
+	CHECK(dv_modules_read(l, &memory, BASE + 0x100, &m));
+	CHECK_STR(m.build_id, want);
+	dv_module_deinit(&m);
+}
+
+#define GNU_ID "0102030405060708090a0b0c0d0e0f1011121314"
+
+TEST(notes_are_an_array_until_6_13)
+{
+	struct dv_modules_layout l = layout_of(&until_6_13);
+
+	put_module();
+	check_build_id(&l, "");
+	put64(0x100 + 168, BASE + ATTRS);
+	put32(ATTRS + 8, 2);
+	put_attribute(ATTRS + 16, note_of_linux, sizeof(note_of_linux));
+	put_attribute(ATTRS + 16 + 64, note_of_gnu, sizeof(note_of_gnu));
+	check_build_id(&l, GNU_ID);
+	put32(ATTRS + 8, 1);
+	check_build_id(&l, "");
+}
+
+TEST(notes_are_a_list_of_a_group_since_6_14)
+{
+	struct dv_modules_layout l = layout_of(&since_6_14);
+
+	put_module();
+	check_build_id(&l, "");
+	put64(0x100 + 168, BASE + ATTRS);
+	check_build_id(&l, "");
+	put64(ATTRS + 24, BASE + LIST);
+	put64(LIST, BASE + NOTE);
+	put64(LIST + 8, BASE + FAR);
+	put_attribute(NOTE, note_of_linux, sizeof(note_of_linux));
+	put_attribute(FAR, note_of_gnu, sizeof(note_of_gnu));
+	check_build_id(&l, GNU_ID);
+	put64(LIST + 8, 0); /* its end */
+	check_build_id(&l, "");
+	put64(LIST + 8, 8); /* no memory */
+	check_build_id(&l, "");
+}
+
+TEST(notes_of_another_shape_are_not_read)
+{
+	struct dv_modules_layout l = layout_of(&another);
+
+	CHECK(!l.has_notes);
+	put_module();
+	put64(0x100 + 168, BASE + ATTRS);
+	check_build_id(&l, "");
 }
